@@ -1,0 +1,47 @@
+# `make demo` and `make test` work on a fresh machine: deploy/local/setup brings what they need, once.
+# ARGS is passed on to the command behind a target: make demo ARGS=--exit, make test ARGS="-k identity".
+
+ARGS ?=
+MINUTES ?= 5
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test chaos bench lint fuzz clean kafka-libs-list
+
+help: ## This list
+	@echo 'Targets (ARGS="…" is passed on to the command):'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## The whole hub on this machine with a story played through it; Ctrl-C ends it (ARGS=--exit: ends by itself)
+	@deploy/local/setup run
+	@$(BIN)/hub demo $(ARGS)
+
+test: ## All tests, against real Kafka, PostgreSQL and Alertmanager
+	@deploy/local/setup test
+	@$(BIN)/pytest $(ARGS)
+
+chaos: ## Kill and stop workers and servers for MINUTES=5, then count what was lost or doubled
+	@deploy/local/setup test
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+bench: ## The figures of bench/, printed
+	@deploy/local/setup test
+	@$(BIN)/python -m bench $(ARGS)
+
+lint: ## ruff, mypy --strict and the rule that imports point down only
+	@deploy/local/setup lint
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+
+fuzz: ## The property tests alone, with 200 times their usual number of examples
+	@deploy/local/setup test
+	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis --timeout 0 $(ARGS)
+
+clean: ## Stops the local servers and removes everything the other targets made (data, environment, jars)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m hub.local.stack clean; fi
+	rm -rf .venv .local build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+kafka-libs-list: ## After a change of deploy/local/pom.xml: accept the jars that the set-up refused
+	cd .local/kafka-libs.new && LC_ALL=C sha256sum *.jar >../../deploy/local/kafka-libs.sha256

@@ -1,0 +1,1 @@
+"""Amazon Connect: contact events (calls, chats, tasks) from EventBridge, posted by an API destination."""

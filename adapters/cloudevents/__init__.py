@@ -1,0 +1,1 @@
+"""CloudEvents over HTTP: the open door for systems that have no adapter of their own."""

@@ -1,0 +1,1 @@
+"""WhatsApp Cloud API: chat messages and calls of a business number, delivered by webhook."""

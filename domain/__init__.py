@@ -1,0 +1,1 @@
+"""The rules: pure, synchronous, with time and ids passed in."""

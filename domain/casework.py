@@ -1,0 +1,393 @@
+"""One customer's work: an event goes in, and what has to be published comes out as the difference to what was.
+
+``Casework`` holds the customers of one partition. It is pure: the same records in the same order give the same outputs
+and the same state, whatever the machine's clock says. ``reached`` is the time the partition's log has told so far.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import uuid
+from bisect import insort
+from collections.abc import Mapping
+
+from domain.policies import EMPTY, Attributes, Bundle
+from domain.sla import Judged, evidence, judge
+from domain.tickets import History, check_command, conversations, fact_of, history, order, place
+from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState
+from schemas.records import Clock, InteractionReceived, SlaVerdictIssued, TicketChanged, TicketCommand, TimelineEntryAdded
+
+NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
+RECENT = 64
+LATE = 3600 * 1_000_000
+DAY = 86_400 * 1_000_000
+METRICS = ("first_response", "resolution")
+#: Types that tell of work, not of a customer turning to the company or being answered.
+_TICKET_POINT = "hub:ticket:"
+
+Output = TimelineEntryAdded | TicketChanged | SlaVerdictIssued
+
+
+def derived_id(*parts: str) -> str:
+    """The id of an output: uuid5 of what it is about, so that a repeated output has the same id."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))
+
+
+class Casework:
+    """The customers of one partition, and the clocks that run for them."""
+
+    def __init__(self, retention_days: int = 35) -> None:
+        self.customers: dict[str, CustomerState] = {}
+        self.bundles: dict[int, Bundle] = {0: EMPTY}
+        self.current: dict[str, int] = {}
+        self.reached = 0
+        self._retention = retention_days * DAY
+        self._heap: list[tuple[int, str]] = []
+        self._planned: dict[str, int] = {}
+        self._instants: dict[str, int | None] = {}
+        self._touched: dict[str, None] = {}
+
+    def configure(self, tenant: str, bundle: Bundle) -> None:
+        """Take a tenant's bundle into force; a ticket keeps its version until something happens on it."""
+        self.bundles[bundle.version] = bundle
+        self.current[tenant] = max(self.current.get(tenant, 0), bundle.version)
+
+    def put(self, customer: str, state: CustomerState) -> None:
+        """Take a customer's state as it was restored."""
+        self.customers[customer] = state
+
+    def restored(self) -> None:
+        """Plan the clocks of every customer that was put; call it once, when all is restored."""
+        for customer, state in self.customers.items():
+            for ticket in state.tickets:
+                self._instants[ticket.id] = self._judge(state, ticket)[2]
+            self._plan(customer, state)
+
+    def touched(self) -> list[str]:
+        """The customers whose state changed since the last call; one that is no longer held has left the state."""
+        names = list(self._touched)
+        self._touched = {}
+        return names
+
+    def due(self) -> int | None:
+        """The earliest instant at which time alone changes something, in microseconds."""
+        while self._heap and self._planned.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def waiting(self) -> int:
+        """How many customers wait for an instant."""
+        return len(self._planned)
+
+    def received(self, customer: str, contact_point: str, event: InteractionReceived) -> list[Output]:
+        """Fold one event of a customer. Returns nothing for one that was folded before.
+
+        Raises ``CommandRefused``, with nothing changed, for a command that can't be carried out.
+        """
+        state = self.customers.get(customer)
+        if state is not None and event.id in state.recent:
+            return []
+        if isinstance(event.facts, TicketCommand):
+            check_command(event.type, event.facts)
+        known = state or CustomerState(tenant=event.tenant)
+        fact = fact_of(event, contact_point)
+        bundle = self.bundles[self.current.get(event.tenant, 0)]
+        placement = place(fact, known, bundle, _named(event))
+        if state is None:
+            self.customers[customer] = known
+        known.sequence += 1
+        known.last_contact = max(known.last_contact, event.received_at)
+        known.recent.append(event.id)
+        del known.recent[:-RECENT]
+        self._touched[customer] = None
+        outputs: list[Output] = [_entry(customer, known, event, contact_point, placement.ticket, placement.because)]
+        if placement.ticket is not None:
+            fact.ticket, fact.because = placement.ticket, placement.because
+            if placement.opens:
+                ticket = _open(fact, event, bundle, placement.follows)
+                known.tickets.append(ticket)
+            else:
+                ticket = next(each for each in known.tickets if each.id == placement.ticket)
+            insort(ticket.facts, fact, key=order)
+            if ticket.bundle != bundle.version:
+                ticket.bundle = bundle.version
+            outputs += self._publish(customer, known, ticket, event.id, max(self.reached, event.received_at))
+        self._plan(customer, known)
+        return outputs
+
+    def advance(self, now: int) -> list[Output]:
+        """Fire everything that is due at ``now``, customer by customer in the order of their instants."""
+        self.reached = max(self.reached, now)
+        outputs: list[Output] = []
+        while (due := self.due()) is not None and due <= self.reached:
+            customer = heapq.heappop(self._heap)[1]
+            del self._planned[customer]
+            state = self.customers[customer]
+            self._touched[customer] = None
+            for ticket in state.tickets:
+                outputs += self._publish(customer, state, ticket, "time", self.reached)
+            self._put_away(customer, state)
+            if customer in self.customers:
+                self._plan(customer, state)
+        return outputs
+
+    def _put_away(self, customer: str, state: CustomerState) -> None:
+        """A ticket leaves the state when it has been closed for the retention time, a customer when nothing is left."""
+        limit = self.reached - self._retention
+        for ticket in [each for each in state.tickets if each.closed_at is not None and each.closed_at <= limit]:
+            state.tickets.remove(ticket)
+            self._instants.pop(ticket.id, None)
+        if not state.tickets and state.last_contact <= limit:
+            del self.customers[customer]
+
+    def _plan(self, customer: str, state: CustomerState) -> None:
+        planned = (self._instants.get(ticket.id) for ticket in state.tickets)
+        upcoming = [instant for instant in planned if instant is not None]
+        upcoming += [t.closed_at + self._retention for t in state.tickets if t.closed_at is not None]
+        if not state.tickets:
+            upcoming.append(state.last_contact + self._retention)
+        if not upcoming:
+            self._planned.pop(customer, None)
+        elif self._planned.get(customer) != (earliest := min(upcoming)):
+            self._planned[customer] = earliest
+            heapq.heappush(self._heap, (earliest, customer))
+
+    def _judge(self, state: CustomerState, ticket: TicketState) -> tuple[History, list[Judged], int | None]:
+        bundle = self.bundles[ticket.bundle]
+        course = history(ticket, state.tenant, bundle, self.reached)
+        judged: list[Judged] = []
+        finished = {clock.metric: clock.version for clock in ticket.clocks if clock.outcome and clock.version}
+        for metric in METRICS:
+            found = judge(metric, course, self.bundles.get(finished.get(metric, -1), bundle), self.reached)
+            if metric in finished and (found is None or not found.outcome):
+                found = judge(metric, course, bundle, self.reached)
+            if found is not None:
+                judged.append(found)
+        upcoming = [each.next_at for each in judged if each.next_at is not None]
+        if course.closes_at is not None:
+            upcoming.append(course.closes_at)
+        return course, judged, min(upcoming, default=None)
+
+    def _publish(
+        self,
+        customer: str,
+        state: CustomerState,
+        ticket: TicketState,
+        cause: str,
+        judged_at: int,
+    ) -> list[Output]:
+        course, judged, self._instants[ticket.id] = self._judge(state, ticket)
+        ticket.closed_at = course.closed_at
+        verdicts: list[Output] = []
+        for each in judged:
+            clock = next((c for c in ticket.clocks if (c.metric, c.cycle) == (each.metric, each.cycle)), None)
+            if clock is None:
+                clock = AnnouncedClock(each.metric, each.cycle, warned=[])
+                ticket.clocks.append(clock)
+            for outcome, threshold, episode in _differences(each, clock, self.reached):
+                clock.revision += 1
+                verdicts.append(
+                    _verdict(customer, state, ticket, each, clock, outcome, threshold, episode, judged_at, cause)
+                )
+        view = _view(customer, state, ticket, course, judged)
+        digest = _digest(view)
+        if digest == ticket.digest:
+            return verdicts
+        ticket.digest = digest
+        ticket.version += 1
+        changed = {"version": ticket.version, "changed_at": judged_at, "cause": cause}
+        return [_with(view, changed), *verdicts]
+
+
+def _named(event: InteractionReceived) -> str | None:
+    """The ticket an event names itself."""
+    if isinstance(event.facts, TicketCommand) and event.facts.ticket:
+        return event.facts.ticket
+    for point in event.contact_points:
+        if point.kind == "hub" and point.value.startswith("ticket:"):
+            return point.value.removeprefix("ticket:")
+    return None
+
+
+def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str | None) -> TicketState:
+    """A new ticket, owned by whom the routes say; who owns it from its first second is decided here, once."""
+    priority = fact.command.priority if fact.command and fact.command.priority else "normal"
+    source = fact.conversation.partition(":")[0]
+    route = bundle.route_for(Attributes(event.tenant, fact.channel, priority, source))
+    return TicketState(
+        id=fact.id,
+        facts=[],
+        bundle=bundle.version,
+        subject=event.subject or (event.text or "")[:120] or None,
+        queue=route.queue if route else None,
+        team=route.team if route else None,
+        organisation=route.organisation if route else None,
+        follows=follows,
+        priority="normal",
+        clocks=[],
+    )
+
+
+def _differences(judged: Judged, clock: AnnouncedClock, reached: int) -> list[tuple[str, int | None, int]]:
+    """What has to be said of a clock now: (outcome, warning percent, episode); ``clock`` is brought up to it.
+
+    A warning that is no longer true (the due moved later) may come again, in a new episode.
+    """
+    found: list[tuple[str, int | None, int]] = []
+    if clock.outcome and clock.outcome != judged.outcome:
+        found.append(("retracted", None, clock.episode))
+        clock.episode += 1
+        clock.outcome, clock.version = "", 0
+        clock.warned = []
+    if not clock.outcome and judged.outcome:
+        clock.outcome, clock.version = judged.outcome, judged.bundle.version
+        found.append((judged.outcome, None, clock.episode))
+    if not judged.outcome and judged.state == "running":
+        if any(percent not in judged.passed for percent in clock.warned):
+            clock.warned = [percent for percent in clock.warned if percent in judged.passed]
+            clock.episode += 1
+        fresh = [percent for percent in judged.passed if percent not in clock.warned]
+        if fresh and max(fresh) > max(clock.warned, default=0):
+            found.append(("warned", max(fresh), clock.episode))
+        clock.warned = sorted({*clock.warned, *fresh})
+    return found
+
+
+def _verdict(
+    customer: str,
+    state: CustomerState,
+    ticket: TicketState,
+    judged: Judged,
+    clock: AnnouncedClock,
+    outcome: str,
+    threshold: int | None,
+    episode: int,
+    judged_at: int,
+    cause: str,
+) -> SlaVerdictIssued:
+    owner = judged.pieces[-1].moment.attributes if judged.pieces else None
+    calendar = judged.bundle.calendars[judged.policy.calendar]
+    late = outcome == "breached" and judged.breached_at is not None and judged_at - judged.breached_at > LATE
+    return SlaVerdictIssued(
+        id=derived_id(ticket.id, judged.metric, str(judged.cycle), outcome, str(clock.revision)),
+        tenant=state.tenant,
+        customer=customer,
+        ticket=ticket.id,
+        metric=judged.metric,
+        cycle=judged.cycle,
+        outcome=outcome,
+        revision=clock.revision,
+        episode=episode,
+        target=judged.target,
+        elapsed=judged.elapsed,
+        started_at=judged.started_at,
+        judged_at=judged_at,
+        policy=judged.policy.name,
+        policy_version=judged.bundle.version,
+        calendar=judged.policy.calendar,
+        calendar_digest=calendar.digest,
+        boundary=judged.policy.boundary,
+        cause=cause,
+        due_at=judged.due_at,
+        threshold=threshold,
+        ended_at=judged.ended_at,
+        priority=owner.priority if owner else None,
+        channel=owner.channel if owner else None,
+        subject=ticket.subject,
+        team=owner.team if owner else None,
+        organisation=owner.organisation if owner else None,
+        quiet="found_late" if late else None,
+        evidence=evidence(judged),
+    )
+
+
+def _entry(
+    customer: str, state: CustomerState, event: InteractionReceived, contact_point: str, ticket: str | None, because: str
+) -> TimelineEntryAdded:
+    return TimelineEntryAdded(
+        id=derived_id(event.id, "entry"),
+        event=event.id,
+        tenant=event.tenant,
+        customer=customer,
+        sequence=state.sequence,
+        type=event.type,
+        channel=event.channel,
+        direction=event.direction,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        conversation=event.conversation,
+        source=event.source,
+        ticket=ticket,
+        joined_because=because,
+        actor=event.actor,
+        contact_point=contact_point or None,
+        subject=event.subject,
+        text=event.text,
+        attachments=event.attachments,
+        automatic=getattr(event.facts, "automatic", None),
+    )
+
+
+def _view(
+    customer: str, state: CustomerState, ticket: TicketState, course: History, judged: list[Judged]
+) -> TicketChanged:
+    last = course.moments[-1]
+    opening = next((fact for fact in ticket.facts if fact.id == ticket.id), ticket.facts[0])
+    return TicketChanged(
+        id=ticket.id,
+        tenant=state.tenant,
+        customer=customer,
+        version=0,
+        status=last.status,
+        priority=last.attributes.priority,
+        channel=opening.channel,
+        opened_at=ticket.facts[0].at,
+        changed_at=0,
+        cause="",
+        subject=ticket.subject,
+        queue=last.attributes.queue,
+        team=last.attributes.team,
+        organisation=last.attributes.organisation,
+        person=last.person,
+        conversations=conversations(ticket.facts),
+        resolved_at=course.resolved_at,
+        closed_at=course.closed_at,
+        reopened=course.reopened,
+        interactions=sum(fact.command is None for fact in ticket.facts),
+        follows=ticket.follows,
+        tags=course.tags,
+        clocks=[_clock(each, ticket) for each in judged],
+    )
+
+
+def _clock(judged: Judged, ticket: TicketState) -> Clock:
+    announced = next(c for c in ticket.clocks if (c.metric, c.cycle) == (judged.metric, judged.cycle))
+    return Clock(
+        metric=judged.metric,
+        cycle=judged.cycle,
+        state=judged.state,
+        policy=judged.policy.name,
+        policy_version=judged.bundle.version,
+        calendar=judged.policy.calendar,
+        target=judged.target,
+        elapsed=judged.elapsed,
+        started_at=judged.started_at,
+        due_at=judged.due_at,
+        ended_at=judged.ended_at,
+        breached_at=judged.breached_at,
+        warned=announced.warned,
+    )
+
+
+def _digest(view: TicketChanged) -> bytes:
+    """What makes two views of a ticket the same; time that merely runs on does not count."""
+    clocks = [(c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks]
+    seen: Mapping[str, object] = {
+        name: getattr(view, name) for name in view.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks")
+    }
+    return hashlib.blake2b(repr((tuple(seen.values()), clocks)).encode(), digest_size=8).digest()
+
+
+def _with(view: TicketChanged, changed: Mapping[str, object]) -> TicketChanged:
+    return TicketChanged(**{name: getattr(view, name) for name in view.__struct_fields__} | dict(changed))

@@ -1,0 +1,233 @@
+"""The command line. Each command tells its units and defaults; settings come from ``HUB_…`` variables."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import zoneinfo
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from domain.errors import HubError
+from hub.accounts import AccountsInvalid
+from hub.local.process import StackError
+from runtime import logging
+from runtime.settings import SettingInvalid, Settings, load
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+local = typer.Typer(no_args_is_help=True, help="Kafka, PostgreSQL and Alertmanager on this machine, the real ones.")
+topics = typer.Typer(no_args_is_help=True, help="The topics as schemas/topics/*.yaml say, against those Kafka has.")
+sla = typer.Typer(no_args_is_help=True, help="What was promised, and what became of it.")
+dlq = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be read or carried out, with the reason.")
+policy = typer.Typer(no_args_is_help=True, help="Policies and calendars, as YAML that enters the log.")
+for name, group in {"local": local, "topics": topics, "sla": sla, "dlq": dlq, "policy": policy}.items():
+    app.add_typer(group, name=name)
+out = Console()
+err = Console(stderr=True)
+
+
+def run(process: str, work: Coroutine[Any, Any, None]) -> None:  # Any: what a coroutine sends and takes
+    """Run a process of the hub to its end, with logs set up."""
+    logging.configure(settings().log_level, process)
+    asyncio.run(work)
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    return load()
+
+
+@app.command()
+def worker(stage: Annotated[str, typer.Argument(help="identity or casework")]) -> None:
+    """Run one stage's worker. Start several for more speed: partitions are dealt out among them."""
+    from hub.wiring import run_worker
+
+    if stage not in ("identity", "casework"):
+        raise typer.BadParameter("a stage is identity or casework")
+    run(f"worker {stage}", run_worker(stage, settings()))
+
+
+@app.command()
+def project() -> None:
+    """Write timelines, tickets and verdicts from their topics to PostgreSQL."""
+    from hub import processes
+
+    run("project", processes.project(settings()))
+
+
+@app.command()
+def alert() -> None:
+    """Deliver alerts to Alertmanager (HUB_ALERTMANAGER) and the signed webhook (HUB_ALERT_WEBHOOK)."""
+    from hub import processes
+
+    run("alert", processes.alert(settings()))
+
+
+@app.command()
+def serve() -> None:
+    """Run the HTTP server: webhooks and events in, timelines and tickets out, and the pages."""
+    from hub import processes
+
+    run("serve", processes.serve(settings()))
+
+
+@app.command()
+def receive(adapter: Annotated[str, typer.Argument(help="email or asterisk-ami")]) -> None:
+    """Run a door of another protocol than HTTP: mail by LMTP, or a client of Asterisk's manager interface."""
+    from hub import processes
+
+    if adapter not in ("email", "asterisk-ami"):
+        raise typer.BadParameter("a door is email or asterisk-ami; HTTP channels come in through 'hub serve'")
+    run(f"receive {adapter}", processes.receive(adapter, settings()))
+
+
+@app.command(name="run")
+def run_all() -> None:
+    """Run everything on this machine under a supervisor that starts anew what exits. Ctrl-C stops it all."""
+    from hub.everything import run_everything
+
+    run("run", run_everything(settings()))
+
+
+@app.command()
+def demo(
+    exit_after: Annotated[bool, typer.Option("--exit", help="End after the story, with a last line of JSON.")] = False,
+) -> None:
+    """Start the whole hub here and play a story through its real doors. Ctrl-C stops everything."""
+    from hub.demo.command import play
+
+    raise typer.Exit(play(out, exit_after))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database (HUB_POSTGRES) to its newest schema; does nothing if it is."""
+    from projections.migrate import migrate as work
+
+    run("migrate", work(settings().postgres))
+
+
+@app.command()
+def parse(
+    adapter: Annotated[str, typer.Argument(help="email, whatsapp, amazon-connect or asterisk-ami")],
+    files: Annotated[list[Path], typer.Argument(help="Payloads as the vendor sent them.")],
+    region: Annotated[str, typer.Option(help="Country (ISO 3166) that completes national phone numbers.")] = "",
+    own: Annotated[str, typer.Option(help="The company's own mail addresses or domains, white space between.")] = "",
+) -> None:
+    """Print the events an adapter makes of payloads, as JSON lines; exits with 1 if one can't be read."""
+    from hub.reading import parse_files
+
+    raise typer.Exit(parse_files(adapter, files, region, own, sys.stdout, err))
+
+
+@local.command()
+def up() -> None:
+    """Start the servers if they don't run, make the topics and tables, and print how to reach them."""
+    from hub.local import commands
+
+    commands.up(out)
+
+
+@local.command()
+def down() -> None:
+    """Stop the servers; their data stay."""
+    from hub.local import commands
+
+    commands.down(out)
+
+
+@local.command()
+def status() -> None:
+    """Say which servers run, and where their logs are."""
+    from hub.local import commands
+
+    commands.status(out)
+
+
+@topics.command("apply")
+def topics_apply() -> None:
+    """Create and configure what is missing on HUB_KAFKA, with HUB_PARTITIONS and HUB_REPLICATION."""
+    from hub.operations import topics_apply as work
+
+    raise typer.Exit(asyncio.run(work(settings(), out)))
+
+
+@topics.command("diff")
+def topics_diff() -> None:
+    """Show what apply would do; exits with 1 if there is anything."""
+    from hub.operations import topics_diff as work
+
+    raise typer.Exit(asyncio.run(work(settings(), out)))
+
+
+@policy.command("apply")
+def policy_apply(
+    file: Annotated[Path, typer.Argument(help="YAML with calendars, policies and routes.")],
+    tenant: Annotated[str, typer.Option(help="Whose policies they are; default: HUB_TENANT.")] = "",
+) -> None:
+    """Check a bundle of policies and calendars, and put it on the log; it is in force from there on."""
+    from hub.operations import policy_apply as work
+
+    raise typer.Exit(asyncio.run(work(settings(), file, tenant, out, err)))
+
+
+@sla.command()
+def explain(ticket: Annotated[str, typer.Argument(help="The ticket's id.")]) -> None:
+    """Say in words and in a table what was promised for a ticket, what became of it, and on what evidence."""
+    from hub.explain import explain as work
+
+    raise typer.Exit(asyncio.run(work(settings(), ticket, out, err)))
+
+
+@dlq.command("list")
+def dlq_list(
+    reason: Annotated[str, typer.Option(help="Only letters with this reason.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 50,
+) -> None:
+    """List dead letters: when, which stage, why."""
+    from hub.dead_letters import show_list
+
+    raise typer.Exit(asyncio.run(show_list(settings(), reason, limit, out)))
+
+
+@dlq.command("show")
+def dlq_show(letter: Annotated[str, typer.Argument(help="The letter's id, from the list.")]) -> None:
+    """Show one dead letter whole, with its original bytes."""
+    from hub.dead_letters import show
+
+    raise typer.Exit(asyncio.run(show(settings(), letter, out, err)))
+
+
+@dlq.command("retry")
+def dlq_retry(
+    letters: Annotated[list[str] | None, typer.Argument(help="Ids from the list; none: all of --reason.")] = None,
+    reason: Annotated[str, typer.Option(help="Retry every letter with this reason.")] = "",
+) -> None:
+    """Put letters back to where they failed, in their order. What was folded before is recognised by its id."""
+    from hub.dead_letters import retry
+
+    raise typer.Exit(asyncio.run(retry(settings(), letters or [], reason, out, err)))
+
+
+def table(*columns: str) -> Table:
+    """A plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column)
+    return made
+
+
+def main() -> None:
+    """The command ``hub``: errors that a person can mend are said in a line, without a traceback."""
+    # The pinned tzdata package, not the machine's own files: two machines must judge one log alike.
+    zoneinfo.reset_tzpath(())
+    try:
+        app()
+    except (HubError, SettingInvalid, AccountsInvalid, StackError) as error:
+        err.print(f"[bold red]hub:[/] {error}", highlight=False)
+        sys.exit(2)

@@ -1,0 +1,38 @@
+"""All processes of the hub under one supervisor, for one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hub.processes import accounts_of
+from hub.supervisor import Supervisor
+from hub.wiring import stop_event
+from runtime.settings import Settings
+
+STAGES: dict[str, Sequence[str]] = {
+    "identity": ("worker", "identity"),
+    "casework": ("worker", "casework"),
+    "projector": ("project",),
+    "alerts": ("alert",),
+    "http": ("serve",),
+}
+
+
+def commands_for(settings: Settings) -> dict[str, Sequence[str]]:
+    """The commands to run: every stage, and the doors that have accounts."""
+    doors: dict[str, Sequence[str]] = {
+        f"{adapter} door": ("receive", adapter)
+        for adapter in ("email", "asterisk-ami")
+        if accounts_of(settings).get(adapter)
+    }
+    return STAGES | doors
+
+
+async def run_everything(settings: Settings, log_folder: Path | None = None) -> None:
+    """Run it all until this process is asked to stop."""
+    supervisor = Supervisor(commands_for(settings), log_folder=log_folder)
+    stopping = stop_event()
+    await supervisor.start()
+    await stopping.wait()
+    await supervisor.stop()

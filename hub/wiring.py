@@ -1,0 +1,139 @@
+"""Puts the parts together by hand: the one place that knows which settings, topics and stages belong together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import prometheus_client
+import structlog
+
+from projections.identity.store import IdentityStore
+from projections.postgres import open_pool
+from runtime.clock import Clock, clock_for
+from runtime.relay import Relay
+from runtime.settings import Settings
+from runtime.stage import Stage
+from runtime.worker import Worker
+from schemas.codec import Codec
+from schemas.records import TimeAdvanced
+from schemas.topics import topics
+from streams.casework import CaseworkFold, CaseworkTopics
+from streams.identity import IdentityStage
+
+log = structlog.get_logger()
+
+
+async def codec_for(settings: Settings) -> Codec:
+    """The codec with pinned schema numbers, or with those of a registry where one is set."""
+    if not settings.registry:
+        return Codec()
+    from runtime.registry import Registry  # only then is an HTTP client needed in a worker
+
+    async with Registry(settings.registry) as registry:
+        return await registry.codec(topics(), settings.topic_prefix)
+
+
+def casework_topics(settings: Settings) -> CaseworkTopics:
+    """The casework stage's topics on this Kafka."""
+    return CaseworkTopics(
+        identified=settings.topic("interaction-identified"),
+        entries=settings.topic("timeline-entry-added"),
+        tickets=settings.topic("ticket-changed"),
+        verdicts=settings.topic("sla-verdict-issued"),
+        dlq=settings.topic("interaction-received-dlq"),
+        changelog=settings.topic("casework-changelog"),
+    )
+
+
+def casework_stage(settings: Settings, codec: Codec, clock: Clock) -> Stage:
+    """The casework stage, ready to start."""
+    topics = casework_topics(settings)
+    return Stage(
+        "casework",
+        settings,
+        clock,
+        source=topics.identified,
+        changelog=topics.changelog,
+        new_fold=lambda: CaseworkFold(codec, topics, settings.retention_days),
+        tick=lambda now: codec.encode(TimeAdvanced(now)),
+    )
+
+
+@asynccontextmanager
+async def identity_stage(settings: Settings, codec: Codec, clock: Clock) -> AsyncIterator[Relay]:
+    """The identity stage with its connections."""
+    pool = await open_pool(settings.postgres, most=4)
+    received = settings.topic("interaction-received")
+    stage = IdentityStage(
+        codec,
+        IdentityStore(pool),
+        clock,
+        source=received,
+        target=settings.topic("interaction-identified"),
+        dlq=settings.topic("interaction-received-dlq"),
+        partitions=settings.partitions,
+    )
+    try:
+        yield Relay("identity", settings, received, stage)
+    finally:
+        pool.terminate()
+
+
+async def run_worker(name: str, settings: Settings) -> None:
+    """Run one stage's worker until it is told to stop."""
+    clock = clock_for(settings.clock_file)
+    codec = await codec_for(settings)
+    show_metrics(settings)
+    if name == "casework":
+        await run_stage(casework_stage(settings, codec, clock))
+    else:
+        async with identity_stage(settings, codec, clock) as stage:
+            await run_stage(stage)
+
+
+async def run_stage(worker: Worker) -> None:
+    """Run a stage until SIGTERM or SIGINT; then it leaves its group, so that others take over at once."""
+    app, stopping = worker.app, stop_event()
+    app.finalize()
+    await app.start()
+    try:
+        crashed = asyncio.create_task(app.wait_until_stopped())
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({crashed, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await app.stop()
+        await worker.close()
+
+
+def stop_event() -> asyncio.Event:
+    """Set when the process is asked to stop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def until_stopped(work: Callable[[], Awaitable[None]]) -> None:
+    """Run ``work`` until it ends by itself or the process is asked to stop."""
+    waiting = asyncio.create_task(stop_event().wait())
+    working = asyncio.ensure_future(work())
+    done, _ = await asyncio.wait({waiting, working}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, working):
+        if task not in done:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    if working in done:
+        await working
+
+
+def show_metrics(settings: Settings) -> None:
+    """Show this process's metrics over HTTP where a port is set."""
+    if settings.metrics_port:
+        prometheus_client.start_http_server(settings.metrics_port)

@@ -1,0 +1,1 @@
+"""Alerts, and what each receiver was told of them."""

@@ -1,0 +1,1 @@
+"""Which customer a contact point belongs to."""

@@ -1,0 +1,1 @@
+"""The identity graph and the recorded decisions: the one place that says whose an event is."""

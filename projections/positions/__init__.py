@@ -1,0 +1,1 @@
+"""How far the projector has read each partition."""

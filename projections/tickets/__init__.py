@@ -1,0 +1,1 @@
+"""Tickets and their clocks as they stand."""

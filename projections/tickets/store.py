@@ -1,0 +1,199 @@
+"""Tickets and their clocks: a state replaces the one it is newer than, and lists are paged by opening time.
+
+``next_due_at`` of a ticket is derived here, from its clocks, for one purpose: to list first what needs a person first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from projections.sql import load
+from projections.values import as_json, from_json, texts, texts_or_null
+from schemas.records import Clock, TicketChanged
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from projections.postgres import Connection
+
+_PUT = load(__file__, "put")
+_DROP_CLOCKS = load(__file__, "drop_clocks")
+_PUT_CLOCKS = load(__file__, "put_clocks")
+_TICKET = load(__file__, "ticket")
+_CLOCKS = load(__file__, "clocks")
+_BY_OPENING = load(__file__, "by_opening")
+_OPEN_BY_DUE = load(__file__, "open_by_due")
+_WAITING = frozenset({"running", "breached_running"})
+_texts = from_json(list[str])
+_numbers = from_json(list[int])
+
+
+class Mark(NamedTuple):
+    """Where a page begins: just after the ticket opened at this instant (microseconds), with this id."""
+
+    opened_at: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which tickets to list; None means any."""
+
+    status: Collection[str] | None = None
+    customer: str | None = None
+    team: str | None = None
+    organisation: str | None = None
+    tenant: str | None = None
+
+
+def next_due(clocks: Sequence[Clock]) -> int | None:
+    """The earliest due time of the clocks that run, whether it is past or to come."""
+    return min((c.due_at for c in clocks if c.state in _WAITING and c.due_at is not None), default=None)
+
+
+async def put(connection: Connection, changes: Sequence[TicketChanged]) -> None:
+    """Write the newest state of each ticket, with its clocks; a state that is not newer than the table's is dropped."""
+    newest: dict[str, TicketChanged] = {}
+    for change in changes:
+        if change.id not in newest or newest[change.id].version < change.version:
+            newest[change.id] = change
+    if not newest:
+        return
+    tickets = [newest[key] for key in sorted(newest)]
+    accepted = await connection.fetch(
+        _PUT,
+        [t.id for t in tickets],
+        texts(t.tenant for t in tickets),
+        [t.customer for t in tickets],
+        [t.version for t in tickets],
+        texts(t.status for t in tickets),
+        texts(t.priority for t in tickets),
+        texts(t.channel for t in tickets),
+        [t.opened_at for t in tickets],
+        [t.changed_at for t in tickets],
+        texts(t.cause for t in tickets),
+        texts_or_null(t.subject for t in tickets),
+        texts_or_null(t.queue for t in tickets),
+        texts_or_null(t.team for t in tickets),
+        texts_or_null(t.organisation for t in tickets),
+        texts_or_null(t.person for t in tickets),
+        [as_json(t.conversations) for t in tickets],
+        [t.resolved_at for t in tickets],
+        [t.closed_at for t in tickets],
+        [t.reopened for t in tickets],
+        [t.interactions for t in tickets],
+        [t.follows for t in tickets],
+        [as_json(t.tags) for t in tickets],
+        [next_due(t.clocks) for t in tickets],
+    )
+    changed = {str(row["id"]) for row in accepted}
+    await _put_clocks(connection, [t for t in tickets if t.id in changed])
+
+
+async def _put_clocks(connection: Connection, tickets: Sequence[TicketChanged]) -> None:
+    if not tickets:
+        return
+    await connection.execute(_DROP_CLOCKS, [t.id for t in tickets])
+    pairs = [(t.id, clock) for t in tickets for clock in t.clocks]
+    if not pairs:
+        return
+    clocks = [clock for _, clock in pairs]
+    await connection.execute(
+        _PUT_CLOCKS,
+        [ticket for ticket, _ in pairs],
+        texts(c.metric for c in clocks),
+        [c.cycle for c in clocks],
+        texts(c.state for c in clocks),
+        texts(c.policy for c in clocks),
+        [c.policy_version for c in clocks],
+        texts(c.calendar for c in clocks),
+        [c.target for c in clocks],
+        [c.elapsed for c in clocks],
+        [c.started_at for c in clocks],
+        [c.due_at for c in clocks],
+        [c.ended_at for c in clocks],
+        [c.breached_at for c in clocks],
+        [as_json(c.warned) for c in clocks],
+    )
+
+
+def _clock(row: asyncpg.Record) -> Clock:
+    return Clock(
+        metric=row["metric"],
+        cycle=row["cycle"],
+        state=row["state"],
+        policy=row["policy"],
+        policy_version=row["policy_version"],
+        calendar=row["calendar"],
+        target=row["target"],
+        elapsed=row["elapsed"],
+        started_at=row["started_at"],
+        due_at=row["due_at"],
+        ended_at=row["ended_at"],
+        breached_at=row["breached_at"],
+        warned=_numbers(row["warned"]),
+    )
+
+
+async def _with_clocks(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[TicketChanged]:
+    clocks: dict[object, list[Clock]] = {row["id"]: [] for row in rows}
+    if rows:
+        for row in await connection.fetch(_CLOCKS, list(clocks)):
+            clocks[row["ticket"]].append(_clock(row))
+    return [
+        TicketChanged(
+            id=str(row["id"]),
+            tenant=row["tenant"],
+            customer=str(row["customer"]),
+            version=row["version"],
+            status=row["status"],
+            priority=row["priority"],
+            channel=row["channel"],
+            opened_at=row["opened_at"],
+            changed_at=row["changed_at"],
+            cause=row["cause"],
+            subject=row["subject"],
+            queue=row["queue"],
+            team=row["team"],
+            organisation=row["organisation"],
+            person=row["person"],
+            conversations=_texts(row["conversations"]),
+            resolved_at=row["resolved_at"],
+            closed_at=row["closed_at"],
+            reopened=row["reopened"],
+            interactions=row["interactions"],
+            follows=str(row["follows"]) if row["follows"] else None,
+            tags=_texts(row["tags"]),
+            clocks=clocks[row["id"]],
+        )
+        for row in rows
+    ]
+
+
+async def get(connection: Connection, ticket: str) -> TicketChanged | None:
+    """The ticket with its clocks, or None."""
+    found = await _with_clocks(connection, await connection.fetch(_TICKET, ticket))
+    return found[0] if found else None
+
+
+async def page(connection: Connection, wanted: Filter, limit: int, after: Mark | None = None) -> list[TicketChanged]:
+    """Up to ``limit`` tickets with their clocks, the last opened first, from just after ``after`` on."""
+    rows = await connection.fetch(
+        _BY_OPENING,
+        None if wanted.status is None else sorted(wanted.status),
+        wanted.customer,
+        wanted.team,
+        wanted.organisation,
+        wanted.tenant,
+        None if after is None else after.opened_at,
+        None if after is None else after.id,
+        limit,
+    )
+    return await _with_clocks(connection, rows)
+
+
+async def open_by_due(connection: Connection, limit: int) -> list[TicketChanged]:
+    """Up to ``limit`` tickets that are neither resolved nor closed, the nearest due time first, then those without."""
+    return await _with_clocks(connection, await connection.fetch(_OPEN_BY_DUE, limit))

@@ -1,0 +1,7 @@
+-- name: of_tickets
+SELECT * FROM sla_verdicts
+WHERE ticket = ANY ($1::uuid[])
+ORDER BY ticket, judged_at, metric, cycle, revision;
+
+-- name: verdict
+SELECT * FROM sla_verdicts WHERE ticket = $1 AND id = $2;

@@ -1,0 +1,135 @@
+"""Faust with batches: the consumer hands a stage up to 500 records of one partition at a time, and moves a committed
+offset only when the stage says that everything is durable.
+
+Overrides methods of faust-streaming 0.15.3 (``tests/contract`` fails when their shape changes): ``Consumer.getmany``,
+``ack`` and ``_new_offset``, and ``App._new_transport``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from tempfile import gettempdir
+from typing import Any, ClassVar, cast
+
+import faust
+from aiokafka.structs import ConsumerRecord
+from faust.serializers import codecs
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerT, Message
+from faust.types.tuples import ConsumerMessage
+
+from runtime.settings import Settings
+
+BATCH = 500
+RAW = "hub-raw"
+
+
+class BatchConsumer(driver.Consumer):
+    """Yields one message per batch: ``value`` is the list of records, ``offset`` the last one's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: faust's own signature
+        super().__init__(*args, **kwargs)
+        self._completed: dict[TP, tuple[int, int]] = {}
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Batches of what was fetched, until the flow stops or the partitions are dealt anew."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        for tp, fetched in records.items():
+            if active is not None and tp not in active:
+                continue
+            for begin in range(0, len(fetched), BATCH):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                batch: Sequence[ConsumerRecord] = fetched[begin : begin + BATCH]
+                last = batch[-1]
+                # Upstream takes this for the last offset read, or for the next one after a seek; one below this batch's
+                # end means "no gap" to it. What is new is decided by the stage's own position, never by this.
+                self._read_offset[tp] = last.offset - 1
+                yield tp, ConsumerMessage(
+                    tp.topic,
+                    tp.partition,
+                    last.offset,
+                    last.timestamp / 1000,
+                    last.timestamp_type,
+                    [],
+                    None,
+                    batch,
+                    None,
+                    0,
+                    0,
+                    tp,
+                    generation_id=generation,
+                )
+
+    def ack(self, message: Message) -> bool:
+        """Does not move the offset: Faust also acks what it skipped, what raised and what was cancelled."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def complete(self, tp: TP, generation: int, next_offset: int) -> None:
+        """Everything below ``next_offset`` is durable; the committed offset may follow, in this generation only."""
+        self._completed[tp] = (generation, next_offset)
+        self._acked[tp] = [0]  # upstream commits only partitions with something in here
+
+    def _new_offset(self, tp: TP) -> int | None:
+        generation, offset = self._completed.get(tp, (-1, 0))
+        return offset if generation == self.app.consumer_generation_id else None
+
+
+class BatchTransport(driver.Transport):
+    """The aiokafka driver with the batch consumer."""
+
+    Consumer: ClassVar[type[ConsumerT]] = BatchConsumer
+
+
+class BatchApp(faust.App):
+    """A Faust app whose agents receive batches."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    @property
+    def batches(self) -> BatchConsumer:
+        """The consumer, as what it is."""
+        return cast("BatchConsumer", self.consumer)
+
+
+class _RawCodec(codecs.Codec):
+    """Leaves a batch as it is; decoding is the stage's, so that a bad record becomes a dead letter there."""
+
+    def _loads(self, s: bytes) -> Any:
+        return s
+
+    def _dumps(self, s: Any) -> bytes:
+        return cast("bytes", s)
+
+
+def create_app(name: str, settings: Settings) -> BatchApp:
+    """A Faust app for one stage: ``name`` is the consumer group. Nothing of Faust's own state or web server is used."""
+    codecs.register(RAW, _RawCodec())
+    session = settings.session_timeout
+    return BatchApp(
+        name,
+        broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+        store="memory://",
+        datadir=f"{gettempdir()}/interaction-hub",  # Faust makes it and, without tables, puts nothing in it
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=2000,
+        broker_session_timeout=session,
+        broker_heartbeat_interval=max(0.3, min(3.0, session / 3.4)),
+        broker_rebalance_timeout=max(60.0, 6 * session),
+        broker_request_timeout=max(60.0, 2 * session),
+        broker_commit_interval=1.0,
+        stream_buffer_maxsize=16,
+    )

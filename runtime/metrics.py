@@ -1,0 +1,48 @@
+"""The catalogue of metrics: each one typed, named and explained here, and nowhere else.
+
+Names are ``hub_<noun>_<what>_total`` or ``_seconds``. Labels come from closed sets; never a customer, ticket or person.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# Doors.
+deliveries_received = Counter(
+    "hub_deliveries_received_total", "Deliveries at the doors, by adapter and outcome.", ["adapter", "outcome"]
+)
+events_published = Counter("hub_events_published_total", "Events made durable by the doors, by adapter.", ["adapter"])
+publish_seconds = Histogram("hub_publish_seconds", "From a door to Kafka's acknowledgement.", buckets=_FAST)
+dead_letters = Counter("hub_dead_letters_total", "Dead letters, by stage and reason.", ["stage", "reason"])
+
+# Stages.
+records_processed = Counter("hub_records_processed_total", "Records folded, by stage.", ["stage"])
+batch_records = Histogram(
+    "hub_batch_records", "Records per batch, by stage.", ["stage"], buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500)
+)
+fold_seconds = Histogram("hub_fold_seconds", "Time to fold one batch, by stage.", ["stage"], buckets=_FAST)
+batch_seconds = Histogram(
+    "hub_batch_seconds", "From a batch's arrival to its outputs being durable, by stage.", ["stage"], buckets=_FAST
+)
+restore_seconds = Histogram("hub_restore_seconds", "Time to restore a partition's state, by stage.", ["stage"])
+stage_lag = Gauge("hub_stage_lag", "Records between a stage's position and the end.", ["stage", "partition"])
+state_keys = Gauge("hub_state_keys", "Customers held in a partition's state, by stage.", ["stage", "partition"])
+gaps_refused = Counter("hub_gaps_refused_total", "Batches that began after the state's position.", ["stage"])
+
+# Clocks.
+clocks_open = Gauge("hub_clocks_open", "Due times waiting, by partition.", ["partition"])
+tick_delay_seconds = Histogram("hub_tick_delay_seconds", "From due to the tick that fires it.", buckets=_FAST)
+last_tick = Gauge("hub_clocks_judged_timestamp_seconds", "When clocks were last looked at, unix time.", ["partition"])
+
+# Readers.
+entries_projected = Counter("hub_entries_projected_total", "Records written to Postgres, by topic.", ["topic"])
+projector_seconds = Histogram("hub_projector_seconds", "Time of one projector transaction.", buckets=_FAST)
+alerts_delivered = Counter("hub_alerts_delivered_total", "Alerts accepted, by receiver.", ["receiver"])
+alerts_failed = Counter("hub_alerts_failed_total", "Attempts that a receiver did not accept.", ["receiver"])
+alerts_waiting = Gauge("hub_alerts_waiting", "Alerts not yet accepted, by receiver.", ["receiver"])
+alert_delay_seconds = Histogram(
+    "hub_alert_delay_seconds", "From due to the alert accepted by the receiver.", buckets=_FAST
+)
+streams_open = Gauge("hub_live_streams_open", "Live timelines being watched.")

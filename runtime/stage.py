@@ -1,0 +1,212 @@
+"""A stateful stage: per partition, batches are folded into a state that is mirrored, with the input position, in a
+changelog. Nothing is lost or doubled whenever the process dies, because the position is durable with the state or not
+at all, and outputs that are repeated have equal ids.
+
+The order is fixed: fold, outputs durable, changelog durable, offset. Any failure in it ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from runtime import metrics
+from runtime.appending import ForeignWrite, Item, append
+from runtime.changelog import Position, Restored, entry, position_entry, restore
+from runtime.clock import SECOND, Clock
+from runtime.settings import Settings
+from runtime.worker import Worker
+
+HOLD_TICKS = 60 * SECOND
+SOURCE, SOURCE_OFFSET, ORDINAL = "source", "source_offset", "ordinal"
+log = structlog.get_logger()
+
+
+class Fold(Protocol):
+    """The pure rules of a stage for one partition. ``applied`` of a key is the offset of the last record folded in."""
+
+    def restore(self, values: dict[bytes, tuple[int, bytes]], mark: bytes) -> None:
+        """Take the state over from the changelog: key to (applied offset, bytes), and what ``mark`` gave."""
+        ...
+
+    def mark(self) -> bytes:
+        """What is held for the partition as a whole, not under a key."""
+        ...
+
+    def step(self, record: ConsumerRecord) -> Iterable[tuple[str, Item]]:
+        """Fold one record; the outputs as (topic, item), in order."""
+        ...
+
+    def changes(self) -> Sequence[tuple[bytes, int, bytes | None]]:
+        """The keys changed since the last call: (key, applied, bytes or None for a removed one)."""
+        ...
+
+    def due(self) -> int | None:
+        """The earliest instant (µs) at which time alone changes something."""
+        ...
+
+    def size(self) -> int:
+        """How many keys are held."""
+        ...
+
+
+@dataclass(slots=True)
+class Partition:
+    """What a worker holds of a partition it owns, in one generation."""
+
+    generation: int
+    fold: Fold
+    position: Position
+    changelog_end: int
+    owned_since: int
+    head: int
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ticked: int = 0
+
+
+class Stage(Worker):
+    """Runs a fold over a topic. ``tick`` makes the record that tells a partition of the time."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        clock: Clock,
+        source: str,
+        changelog: str,
+        new_fold: Callable[[], Fold],
+        tick: Callable[[int], bytes] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._changelog = changelog
+        self._new_fold = new_fold
+        self._tick = tick
+        self._partitions: dict[int, Partition] = {}
+        self._loading = asyncio.Lock()
+        super().__init__(name, settings, source)
+
+    async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
+        """Fold one batch and make everything that follows from it durable."""
+        began = time.monotonic()
+        held = await self._held(tp.partition, generation)
+        if held is None:
+            return
+        fresh = await self.from_position(tp, held.position.next, records)
+        if not fresh:
+            return
+        outputs: dict[str, list[Item]] = {}
+        for record in fresh:
+            if not self._is_new(held, record):
+                continue
+            for topic, item in held.fold.step(record):
+                outputs.setdefault(topic, []).append(item)
+        folded = time.monotonic()
+        if self.app.consumer_generation_id != generation:
+            self._partitions.pop(tp.partition, None)
+            return
+        producer, _ = await self.clients()
+        await asyncio.gather(*(append(producer, topic, tp.partition, items) for topic, items in outputs.items()))
+        held.position = Position(fresh[-1].offset + 1, dict(held.sources), held.fold.mark())
+        changes = [entry(*change) for change in held.fold.changes()]
+        changes.append(position_entry(held.position))
+        following = await append(producer, self._changelog, tp.partition, changes, held.changelog_end)
+        if following is None:
+            raise ForeignWrite("the changelog's end is unknown")
+        held.changelog_end = following
+        self.app.batches.complete(tp, generation, held.position.next)
+        self.moved(tp.partition)
+        metrics.records_processed.labels(self.name).inc(len(fresh))
+        metrics.batch_records.labels(self.name).observe(len(fresh))
+        metrics.fold_seconds.labels(self.name).observe(folded - began)
+        metrics.batch_seconds.labels(self.name).observe(time.monotonic() - began)
+
+    @staticmethod
+    def _is_new(held: Partition, record: ConsumerRecord) -> bool:
+        """Whether this source's record was not taken yet: writers repeat after a restart, and zombies write late."""
+        source, offset, ordinal = "", -1, 0
+        for name, value in record.headers:
+            if name == SOURCE:
+                source = value.decode()
+            elif name == SOURCE_OFFSET:
+                offset = int(value)
+            elif name == ORDINAL:
+                ordinal = int(value)
+        if not source:
+            return True
+        if (offset, ordinal) <= held.sources.get(source, (-1, -1)):
+            return False
+        held.sources[source] = (offset, ordinal)
+        return True
+
+    async def _held(self, partition: int, generation: int) -> Partition | None:
+        """The partition's state in this generation, restored on its first touch; None when the generation is over."""
+        held = self._partitions.get(partition)
+        if held is not None and held.generation == generation:
+            return held
+        async with self._loading:
+            held = self._partitions.get(partition)
+            if held is not None and held.generation == generation:
+                return held
+            if self.app.consumer_generation_id != generation:
+                return None
+            _, probe = await self.clients()
+            tp = TopicPartition(self.source, partition)
+            head = (await probe.end_offsets([tp]))[tp]
+            restored = await restore(self.settings.kafka, self._changelog, partition)
+            fold = self._new_fold()
+            fold.restore(restored.values, restored.position.mark)
+            return self._own(partition, generation, fold, restored, head)
+
+    def _own(self, partition: int, generation: int, fold: Fold, restored: Restored, head: int) -> Partition:
+        position = restored.position
+        held = Partition(generation, fold, position, restored.end, self._clock.now(), head, dict(position.sources))
+        self._partitions[partition] = held
+        self.moved(partition)
+        metrics.restore_seconds.labels(self.name).observe(restored.seconds)
+        log.info(
+            "restored",
+            stage=self.name,
+            partition=partition,
+            generation=generation,
+            records=restored.records,
+            seconds=round(restored.seconds, 2),
+            next=position.next,
+        )
+        return held
+
+    async def look_after(self, partitions: set[int], generation: int) -> None:
+        """Restore what was assigned, so that clocks run without traffic, and tell partitions of the time."""
+        for partition in set(self._partitions) - partitions:
+            del self._partitions[partition]
+        for partition in partitions:
+            held = await self._held(partition, generation)
+            if held is not None:
+                await self._tell_time(partition, held)
+
+    def positions(self) -> dict[int, int]:
+        """The next offset of every partition held."""
+        for partition, held in self._partitions.items():
+            metrics.state_keys.labels(self.name, str(partition)).set(held.fold.size())
+        return {partition: held.position.next for partition, held in self._partitions.items()}
+
+    async def _tell_time(self, partition: int, held: Partition) -> None:
+        """Append a tick when a clock is due, unless one is on its way, or the log is still being caught up with."""
+        now = self._clock.now()
+        metrics.last_tick.labels(str(partition)).set(now / SECOND)
+        due = held.fold.due()
+        if self._tick is None or due is None or due > now or held.ticked >= due:
+            return
+        if held.position.next < held.head and now - held.owned_since < HOLD_TICKS:
+            return
+        producer, _ = await self.clients()
+        held.ticked = now
+        await append(producer, self.source, partition, [Item(None, self._tick(now))])
+        metrics.tick_delay_seconds.observe((now - due) / SECOND)

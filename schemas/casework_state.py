@@ -1,0 +1,76 @@
+"""What the casework stage keeps of a customer between records: the facts of open work, and what was announced.
+
+These records are the values of ``casework-changelog`` (msgpack, as arrays: about 1 µs where Avro takes 27). Fields may
+be appended with a default, never moved or removed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.records import TicketCommand
+
+
+class Fact(msgspec.Struct, array_like=True):
+    """An event as far as promises depend on it. ``at``: instant of the event; ``ticket`` and ``because``: recorded
+    decision which ticket it joined. ``automatic``: no person wrote it."""
+
+    at: int
+    id: str
+    type: str
+    ticket: str
+    because: str
+    channel: str
+    direction: str
+    conversation: str
+    sequence: int = -1
+    actor: str = ""
+    person: str | None = None
+    team: str | None = None
+    organisation: str | None = None
+    automatic: bool = False
+    contact_point: str = ""
+    command: TicketCommand | None = None
+
+
+class AnnouncedClock(msgspec.Struct, array_like=True):
+    """What was published of one cycle of one promise. ``outcome``: met, breached, cancelled, or empty while it runs.
+
+    ``version``: the bundle a finished cycle was judged by, which it keeps. ``revision``: number of verdicts so far.
+    """
+
+    metric: str
+    cycle: int
+    outcome: str = ""
+    warned: list[int] = []
+    revision: int = 0
+    episode: int = 0
+    version: int = 0
+
+
+class TicketState(msgspec.Struct, array_like=True):
+    """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it."""
+
+    id: str
+    facts: list[Fact]
+    version: int = 0
+    digest: bytes = b""
+    bundle: int = 0
+    subject: str | None = None
+    queue: str | None = None
+    team: str | None = None
+    organisation: str | None = None
+    follows: str | None = None
+    priority: str = "normal"
+    clocks: list[AnnouncedClock] = []
+    closed_at: int | None = None
+
+
+class CustomerState(msgspec.Struct, array_like=True):
+    """Everything held of one customer. ``recent``: ids of the newest events, to know a second delivery."""
+
+    tenant: str
+    sequence: int = 0
+    last_contact: int = 0
+    recent: list[str] = []
+    tickets: list[TicketState] = []

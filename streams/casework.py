@@ -1,0 +1,151 @@
+"""The casework stage: the history, tickets and clocks of every customer in a partition, folded from one ordered log.
+
+This file is the fold's outside: records to events, outputs and state to bytes. The rules are ``domain.casework``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from domain.casework import Casework, Output
+from domain.errors import HubError
+from domain.policies import Bundle, read_bundle
+from runtime.appending import Item
+from schemas.casework_state import CustomerState
+from schemas.codec import Codec, NotDecodable
+from schemas.records import (
+    ConfigurationPublished,
+    InteractionReceived,
+    SlaVerdictIssued,
+    TicketChanged,
+    TimeAdvanced,
+    TimelineEntryAdded,
+)
+from streams.dead_letters import dead_letter
+from streams.identity import DECIDED_BY
+
+STAGE = "casework"
+BUNDLE = b"\x00bundle/"
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What holds for a whole partition: the time its log has told, and the bundle in force per tenant."""
+
+    reached: int = 0
+    current: dict[str, int] = {}
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(CustomerState).decode
+
+
+@dataclass(frozen=True, slots=True)
+class CaseworkTopics:
+    """The topics' names on this Kafka."""
+
+    identified: str
+    entries: str
+    tickets: str
+    verdicts: str
+    dlq: str
+    changelog: str
+
+
+def read_published(published: ConfigurationPublished) -> Bundle:
+    """The bundle in a record of the log, which was checked before it was written there."""
+    return read_bundle(msgspec.json.decode(published.body), published.version)
+
+
+class CaseworkFold:
+    """The state of one partition, and what a record does to it. Satisfies ``runtime.stage.Fold``."""
+
+    def __init__(self, codec: Codec, topics: CaseworkTopics, retention_days: int = 35) -> None:
+        self.casework = Casework(retention_days)
+        self._codec = codec
+        self._topics = topics
+        self._applied: dict[str, int] = {}
+        self._reserved: dict[bytes, tuple[int, bytes]] = {}
+        self._offset = -1
+
+    def restore(self, values: dict[bytes, tuple[int, bytes]], mark: bytes) -> None:
+        """Take the state over from the changelog."""
+        for key, (applied, value) in values.items():
+            if key.startswith(BUNDLE):
+                published = self._codec.decode(value)
+                assert isinstance(published, ConfigurationPublished)
+                self.casework.bundles[published.version] = read_published(published)
+            else:
+                customer = key.decode()
+                self.casework.put(customer, _decode(value))
+                self._applied[customer] = applied
+        held = msgspec.msgpack.decode(mark, type=Mark) if mark else Mark()
+        self.casework.reached, self.casework.current = held.reached, held.current
+        self.casework.restored()
+
+    def mark(self) -> bytes:
+        """The time reached and the bundles in force."""
+        return _encode(Mark(self.casework.reached, self.casework.current))
+
+    def step(self, record: ConsumerRecord) -> Iterable[tuple[str, Item]]:
+        """Fold one record; the outputs as (topic, item). What can't be read or carried out becomes a dead letter."""
+        self._offset = record.offset
+        try:
+            value = self._codec.decode(record.value or b"")
+            if isinstance(value, InteractionReceived):
+                return self._received(record, value)
+            if isinstance(value, TimeAdvanced):
+                return [self._item(output) for output in self.casework.advance(value.now)]
+            if isinstance(value, ConfigurationPublished):
+                self.casework.configure(value.tenant, read_published(value))
+                self._reserved[BUNDLE + str(value.version).encode()] = (record.offset, record.value)
+                return []
+            raise NotDecodable("not-valid", f"a {type(value).__name__} does not belong on this topic")
+        except NotDecodable as error:
+            reason, detail = error.reason, str(error)
+        except HubError as error:
+            reason, detail = error.reason.value, str(error)
+        return [(self._topics.dlq, dead_letter(STAGE, record, reason, detail, self._topics.identified))]
+
+    def _received(self, record: ConsumerRecord, event: InteractionReceived) -> list[tuple[str, Item]]:
+        customer = (record.key or b"").decode()
+        if record.offset <= self._applied.get(customer, -1):
+            return []
+        point = next((value.decode() for name, value in record.headers if name == DECIDED_BY), "")
+        return [self._item(output) for output in self.casework.received(customer, point, event)]
+
+    def _item(self, output: Output) -> tuple[str, Item]:
+        value = self._codec.encode(output)
+        match output:
+            case TimelineEntryAdded():
+                return self._topics.entries, Item(output.customer.encode(), value)
+            case TicketChanged():
+                return self._topics.tickets, Item(output.id.encode(), value)
+            case SlaVerdictIssued():
+                return self._topics.verdicts, Item(output.ticket.encode(), value)
+
+    def changes(self) -> Sequence[tuple[bytes, int, bytes | None]]:
+        """The keys changed since the last call, as of the last record folded."""
+        found: list[tuple[bytes, int, bytes | None]] = [
+            (key, applied, value) for key, (applied, value) in self._reserved.items()
+        ]
+        self._reserved = {}
+        for customer in self.casework.touched():
+            state = self.casework.customers.get(customer)
+            found.append((customer.encode(), self._offset, None if state is None else _encode(state)))
+            if state is None:
+                self._applied.pop(customer, None)
+            else:
+                self._applied[customer] = self._offset
+        return found
+
+    def due(self) -> int | None:
+        """The earliest instant (µs) at which time alone changes something."""
+        return self.casework.due()
+
+    def size(self) -> int:
+        """How many customers are held."""
+        return len(self.casework.customers)

@@ -1,0 +1,168 @@
+"""The identity stage: every received event goes, with its bytes unchanged, to the partition of its customer.
+
+Each decision is recorded before anything is sent, and what is sent follows the record, so that a second attempt sends
+the same to the same place. A configuration goes to every partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import msgspec
+import structlog
+import yaml
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import ConsumerRecord
+
+from domain.errors import HubError, PolicyInvalid, Reason, Unavailable
+from domain.policies import read_bundle
+from projections.identity.store import Recorded, Undecided
+from projections.postgres import answering
+from runtime.appending import Headers, Item
+from runtime.clock import Clock
+from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
+from schemas.codec import Codec, NotDecodable
+from schemas.records import Configuration, ConfigurationPublished, InteractionReceived
+from schemas.vocabulary import CONFIGURATION
+from streams.dead_letters import dead_letter
+
+DECIDED_BY = "decided_by"
+STAGE = "identity"
+LATEST = 6_900_000_000_000_000  # in the year 2188; calendars know the years until 2199
+_RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
+log = structlog.get_logger()
+
+
+class Decisions(Protocol):
+    """Where decisions are made and kept."""
+
+    async def decide(self, source: str, batch: Sequence[Undecided], now: int) -> dict[int, Recorded]: ...
+
+
+@lru_cache(maxsize=200_000)
+def partition_of(customer: str, partitions: int) -> int:
+    """The partition of a customer, as Kafka's own clients hash a key."""
+    return int(murmur2(customer.encode()) & 0x7FFFFFFF) % partitions
+
+
+class IdentityStage:
+    """Relays ``interaction-received`` to ``interaction-identified``. Topic names are those on this Kafka."""
+
+    def __init__(
+        self, codec: Codec, decisions: Decisions, clock: Clock, source: str, target: str, dlq: str, partitions: int
+    ) -> None:
+        self._codec = codec
+        self._decisions = decisions
+        self._clock = clock
+        self._source = source
+        self._target = target
+        self._dlq = dlq
+        self._partitions = partitions
+
+    async def relay(self, partition: int, records: Sequence[ConsumerRecord]) -> dict[tuple[str, int], list[Item]]:
+        """What follows from a batch, per topic and partition, in the order of the batch."""
+        outputs: dict[tuple[str, int], list[Item]] = {}
+        batch: list[Undecided] = []
+        refused: dict[int, tuple[str, str]] = {}
+        for record in records:
+            try:
+                batch.append(self._read(record))
+            except NotDecodable as error:
+                refused[record.offset] = (error.reason, str(error))
+            except HubError as error:
+                refused[record.offset] = (error.reason.value, str(error))
+        decided = await self._decide(partition, batch) if batch else {}
+        events = {each.offset: each for each in batch}
+        for record in records:
+            if record.offset in refused:
+                reason, detail = refused[record.offset]
+            elif (made := decided[record.offset]).version is not None:
+                item = self._configuration(record, events[record.offset], made)
+                for target in range(self._partitions):
+                    outputs.setdefault((self._target, target), []).append(item)
+                continue
+            elif made.customer is not None:
+                item = Item(made.customer.encode(), record.value, self._headers(record, made))
+                target = partition_of(made.customer, self._partitions)
+                outputs.setdefault((self._target, target), []).append(item)
+                continue
+            else:
+                reason, detail = made.error or "not_resolvable", made.detail
+            item = dead_letter(STAGE, record, reason, detail, self._source)
+            outputs.setdefault((self._dlq, partition % self._partitions), []).append(item)
+        return outputs
+
+    def _read(self, record: ConsumerRecord) -> Undecided:
+        if record.value is None:
+            raise NotDecodable("not-wire-format", "the record has no value")
+        event = self._codec.decode(record.value)
+        if not isinstance(event, InteractionReceived):
+            raise NotDecodable("not-valid", f"a {type(event).__name__} does not belong on this topic")
+        check_event(event)
+        if event.type != CONFIGURATION:
+            return Undecided(record.offset, event)
+        return Undecided(record.offset, event, canonical_configuration(event))
+
+    async def _decide(self, partition: int, batch: Sequence[Undecided]) -> Mapping[int, Recorded]:
+        """Ask the store; while PostgreSQL does not answer nothing is sent and nothing is lost, so wait for it."""
+        attempt = 0
+        while True:
+            try:
+                with answering("identity"):
+                    return await self._decisions.decide(f"{self._source}/{partition}", batch, self._clock.now())
+            except Unavailable as error:
+                pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+                log.warning("postgres-unavailable", stage=STAGE, detail=str(error), retry_in=pause)
+                attempt += 1
+                await asyncio.sleep(pause)
+
+    def _headers(self, record: ConsumerRecord, made: Recorded | None) -> Headers:
+        headers = [
+            (SOURCE, f"{self._source}/{record.partition}".encode()),
+            (SOURCE_OFFSET, str(record.offset).encode()),
+            (ORDINAL, b"0"),
+        ]
+        if made is not None:
+            headers.append((DECIDED_BY, made.contact_point.encode()))
+        return headers
+
+    def _configuration(self, record: ConsumerRecord, one: Undecided, made: Recorded) -> Item:
+        published = ConfigurationPublished(
+            event=one.event.id,
+            tenant=one.event.tenant,
+            name=getattr(one.event.facts, "name", ""),
+            version=made.version or 0,
+            published_at=one.event.received_at,
+            body=one.configuration or "",
+        )
+        return Item(None, self._codec.encode(published), self._headers(record, None))
+
+
+def check_event(event: InteractionReceived) -> None:
+    """Raise ``NotDecodable`` for what no adapter of ours writes, but anybody may who writes to the topic directly."""
+    try:
+        canonical = str(uuid.UUID(event.id)) == event.id
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise NotDecodable("not-valid", f"id {event.id[:80]!r} is no UUID in its 36-character lower-case form")
+    for name, instant in (("occurred_at", event.occurred_at), ("received_at", event.received_at)):
+        if not 0 < instant < LATEST:
+            raise NotDecodable("not-valid", f"{name} {instant} is no instant of these years in microseconds since 1970")
+
+
+def canonical_configuration(event: InteractionReceived) -> str:
+    """The checked bundle in an event, as canonical JSON. Raises ``HubError`` with the place of what is wrong."""
+    facts = event.facts
+    if not isinstance(facts, Configuration):
+        raise PolicyInvalid(Reason.MISSING_FIELD, "facts have to be a configuration with name and body", "facts")
+    try:
+        document = yaml.safe_load(facts.body)
+    except yaml.YAMLError as error:
+        raise PolicyInvalid(Reason.BAD_VALUE, f"the body is no YAML: {error}", "facts.body") from error
+    read_bundle(document, 0)
+    return msgspec.json.encode(document, order="sorted", enc_hook=str).decode()
