@@ -16,7 +16,14 @@ from domain.policies import EMPTY, Attributes, Bundle
 from domain.sla import Judged, evidence, judge
 from domain.tickets import History, check_command, conversations, fact_of, history, order, place
 from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState
-from schemas.records import Clock, InteractionReceived, SlaVerdictIssued, TicketChanged, TicketCommand, TimelineEntryAdded
+from schemas.records import (
+    Clock,
+    InteractionReceived,
+    SlaVerdictIssued,
+    TicketChanged,
+    TicketCommand,
+    TimelineEntryAdded,
+)
 
 NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
 RECENT = 64
@@ -266,7 +273,7 @@ def _verdict(
     judged_at: int,
     cause: str,
 ) -> SlaVerdictIssued:
-    owner = judged.pieces[-1].moment.attributes if judged.pieces else None
+    owner = _owner(judged)
     calendar = judged.bundle.calendars[judged.policy.calendar]
     late = outcome == "breached" and judged.breached_at is not None and judged_at - judged.breached_at > LATE
     return SlaVerdictIssued(
@@ -302,8 +309,22 @@ def _verdict(
     )
 
 
+def _owner(judged: Judged) -> Attributes | None:
+    """Whose verdict it is: who owned the ticket when the target was used up, else who owned it last."""
+    at = judged.breached_at
+    for piece in judged.pieces:
+        if at is not None and piece.begin <= at <= piece.end:
+            return piece.moment.attributes
+    return judged.pieces[-1].moment.attributes if judged.pieces else None
+
+
 def _entry(
-    customer: str, state: CustomerState, event: InteractionReceived, contact_point: str, ticket: str | None, because: str
+    customer: str,
+    state: CustomerState,
+    event: InteractionReceived,
+    contact_point: str,
+    ticket: str | None,
+    because: str,
 ) -> TimelineEntryAdded:
     return TimelineEntryAdded(
         id=derived_id(event.id, "entry"),
@@ -382,9 +403,13 @@ def _clock(judged: Judged, ticket: TicketState) -> Clock:
 
 def _digest(view: TicketChanged) -> bytes:
     """What makes two views of a ticket the same; time that merely runs on does not count."""
-    clocks = [(c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks]
+    clocks = [
+        (c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks
+    ]
     seen: Mapping[str, object] = {
-        name: getattr(view, name) for name in view.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks")
+        name: getattr(view, name)
+        for name in view.__struct_fields__
+        if name not in ("version", "changed_at", "cause", "clocks")
     }
     return hashlib.blake2b(repr((tuple(seen.values()), clocks)).encode(), digest_size=8).digest()
 

@@ -59,6 +59,8 @@ class Reason(StrEnum):
     # servers
     KAFKA_UNAVAILABLE = "kafka_unavailable"
     POSTGRES_UNAVAILABLE = "postgres_unavailable"
+    SOURCE_UNAVAILABLE = "source_unavailable"
+    LOGIN_REFUSED = "login_refused"
 
 
 class HubError(Exception):

@@ -144,11 +144,11 @@ def decide(event: InteractionReceived, directory: Directory) -> Decision:
         raise NotResolvable(
             Reason.NO_CONTACT_POINT, "the event has no contact point of role customer", "contact_points"
         )
+    fresh = [(point, given) for point, given in candidates if point not in directory.owners]
     known = [(point, directory.owners[point]) for point, _ in candidates if point in directory.owners]
     usable = [(point, owner.customer) for point, owner in known if not owner.shared]
     if usable:
-        return _known(candidates, usable)
-    fresh = [(point, given) for point, given in candidates if point not in directory.owners]
+        return _known(fresh, usable)
     if not fresh:
         raise NotResolvable(Reason.NO_CONTACT_POINT, "all its contact points are shared ones", "contact_points")
     first = fresh[0][0]
@@ -161,11 +161,9 @@ def decide(event: InteractionReceived, directory: Directory) -> Decision:
     return Decision(begun, str(first), "new_customer", _once(links), is_new=True)
 
 
-def _known(candidates: Sequence[tuple[Point, ContactPoint]], usable: Sequence[tuple[Point, str]]) -> Decision:
+def _known(fresh: Sequence[tuple[Point, ContactPoint]], usable: Sequence[tuple[Point, str]]) -> Decision:
     decided, customer = usable[0]
     others = tuple(dict.fromkeys(owner for _, owner in usable))
-    owned = {point for point, _ in usable}
-    fresh = [(point, given) for point, given in candidates if point not in owned]
     links = tuple(
         Link(point, customer, given.verified, "verified" if given.verified else "given_by_channel")
         for point, given in fresh

@@ -140,7 +140,8 @@ def read_bundle(document: object, version: int) -> Bundle:
     """
     top = _mapping(document, "bundle", ("name", "calendars", "policies", "routes", "tickets"))
     calendars = {
-        name: _calendar(body, f"calendars.{name}") for name, body in _mapping(top.get("calendars", {}), "calendars").items()
+        name: _calendar(body, f"calendars.{name}")
+        for name, body in _mapping(top.get("calendars", {}), "calendars").items()
     }
     policies = [
         _policy(body, f"policies[{index}]", calendars)
@@ -150,9 +151,7 @@ def read_bundle(document: object, version: int) -> Bundle:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise PolicyInvalid(Reason.OVERLAP, f"two policies are called {name!r}", f"policies[{index}].name")
-    routes = [
-        _route(body, f"routes[{index}]") for index, body in enumerate(_sequence(top.get("routes", []), "routes"))
-    ]
+    routes = [_route(body, f"routes[{index}]") for index, body in enumerate(_sequence(top.get("routes", []), "routes"))]
     tickets = _mapping(top.get("tickets", {}), "tickets", ("join_window", "close_after"))
     windows = {name: duration(value, f"tickets.{name}") for name, value in tickets.items()}
     return Bundle(
@@ -174,7 +173,9 @@ def _policy(body: object, where: str, calendars: Mapping[str, Calendar]) -> Poli
     given = _mapping(body, where, ("name", "match", "calendar", "targets", "warnings", "boundary"))
     calendar = _text(given.get("calendar"), f"{where}.calendar")
     if calendar not in calendars:
-        raise PolicyInvalid(Reason.UNKNOWN_KEY, f"there is no calendar {calendar!r} in this bundle", f"{where}.calendar")
+        raise PolicyInvalid(
+            Reason.UNKNOWN_KEY, f"there is no calendar {calendar!r} in this bundle", f"{where}.calendar"
+        )
     targets = {
         metric: _target(metric, target, f"{where}.targets.{metric}")
         for metric, target in _mapping(given.get("targets"), f"{where}.targets", METRICS).items()
@@ -202,7 +203,9 @@ def _target(metric: str, body: object, where: str) -> Target:
     if isinstance(body, str):
         return Target(metric, dict.fromkeys(PRIORITIES, duration(body, where)), _default_pauses(metric))
     given = _mapping(body, where, (*PRIORITIES, "pauses"))
-    durations = {priority: duration(given[priority], f"{where}.{priority}") for priority in PRIORITIES if priority in given}
+    durations = {
+        priority: duration(given[priority], f"{where}.{priority}") for priority in PRIORITIES if priority in given
+    }
     if not durations:
         raise PolicyInvalid(Reason.MISSING_FIELD, "name a duration for at least one priority", where)
     if "pauses" not in given:
@@ -210,7 +213,9 @@ def _target(metric: str, body: object, where: str) -> Target:
     pauses = _sequence(given["pauses"], f"{where}.pauses")
     for index, status in enumerate(pauses):
         if status not in STATUSES:
-            raise PolicyInvalid(Reason.UNKNOWN_STATUS, f"{status!r} is not one of {STATUSES}", f"{where}.pauses[{index}]")
+            raise PolicyInvalid(
+                Reason.UNKNOWN_STATUS, f"{status!r} is not one of {STATUSES}", f"{where}.pauses[{index}]"
+            )
     return Target(metric, durations, frozenset(str(status) for status in pauses))
 
 
@@ -223,7 +228,10 @@ def _route(body: object, where: str) -> Route:
     assign = _mapping(given.get("assign"), f"{where}.assign", ("queue", "team", "organisation"))
     owner = {name: _text(value, f"{where}.assign.{name}") for name, value in assign.items()}
     return Route(
-        _match(given.get("match", {}), f"{where}.match"), owner.get("queue"), owner.get("team"), owner.get("organisation")
+        _match(given.get("match", {}), f"{where}.match"),
+        owner.get("queue"),
+        owner.get("team"),
+        owner.get("organisation"),
     )
 
 

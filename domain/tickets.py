@@ -68,7 +68,7 @@ def order(fact: Fact) -> tuple[int, int, int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an event belongs and why. ``ticket`` is None for what concerns no ticket; ``opens``: it begins a new one."""
+    """Where an event belongs and why. ``ticket`` is None for what concerns none; ``opens``: it begins a new one."""
 
     ticket: str | None
     because: str
@@ -100,7 +100,7 @@ def place(fact: Fact, state: CustomerState, bundle: Bundle, named: str | None) -
             follows = follows or ticket.id
     if fact.type == "ticket.opened":
         return Placement(fact.id, "opened_by_command", opens=True)
-    if fact.automatic or fact.type not in ASKS | ANSWERS and not fact.type.startswith(("call.", "chat.", "visit.")):
+    if fact.automatic or (fact.type not in ASKS | ANSWERS and not fact.type.startswith(("call.", "chat.", "visit."))):
         return Placement(None, "concerns_no_ticket")
     near = [
         (abs(fact.at - ticket.facts[-1].at), ticket.id)
@@ -127,7 +127,9 @@ def check_command(event_type: str, command: TicketCommand) -> None:
         )
     if command.priority is not None and command.priority not in PRIORITIES:
         raise CommandRefused(
-            Reason.UNKNOWN_PRIORITY, f"priority {command.priority!r} is not one of {', '.join(PRIORITIES)}", "facts.priority"
+            Reason.UNKNOWN_PRIORITY,
+            f"priority {command.priority!r} is not one of {', '.join(PRIORITIES)}",
+            "facts.priority",
         )
     if event_type == "ticket.prioritised" and command.priority is None:
         raise CommandRefused(Reason.MISSING_FIELD, "say which priority", "facts.priority")
@@ -193,7 +195,9 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
     opening = next((fact for fact in facts if fact.id == ticket.id), facts[0])
     status, person, priority = "open", None, ticket.priority
     queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
-    told = Attributes(tenant, opening.channel, priority, opening.conversation.partition(":")[0], team, organisation, queue)
+    told = Attributes(
+        tenant, opening.channel, priority, opening.conversation.partition(":")[0], team, organisation, queue
+    )
     found = History([Moment(facts[0].at, facts[0].id, status, told)])
     for fact in facts:
         if status == "resolved" and found.resolved_at is not None:
@@ -208,9 +212,8 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
             if status == "resolved":
                 found.reopened += 1
             status = AFTER_CONTACT[status]
-        elif answers(fact):
-            if found.first_answer is None and found.first_ask is not None:
-                found.first_answer = fact
+        elif answers(fact) and found.first_answer is None and found.first_ask is not None:
+            found.first_answer = fact
         command = fact.command
         if command is not None and status != "closed":
             if fact.type == "ticket.status_set" and command.status is not None:

@@ -1,1 +1,1 @@
-"""The engine room: batch transport, changelog, clock, settings, metrics, logging, and the clients of Kafka and Postgres."""
+"""The engine room: batch transport, changelog, clock, settings, metrics, logging, clients of Kafka."""

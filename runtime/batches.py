@@ -51,20 +51,23 @@ class BatchConsumer(driver.Consumer):
                 # Upstream takes this for the last offset read, or for the next one after a seek; one below this batch's
                 # end means "no gap" to it. What is new is decided by the stage's own position, never by this.
                 self._read_offset[tp] = last.offset - 1
-                yield tp, ConsumerMessage(
-                    tp.topic,
-                    tp.partition,
-                    last.offset,
-                    last.timestamp / 1000,
-                    last.timestamp_type,
-                    [],
-                    None,
-                    batch,
-                    None,
-                    0,
-                    0,
+                yield (
                     tp,
-                    generation_id=generation,
+                    ConsumerMessage(
+                        tp.topic,
+                        tp.partition,
+                        last.offset,
+                        last.timestamp / 1000,
+                        last.timestamp_type,
+                        [],
+                        None,
+                        batch,
+                        None,
+                        0,
+                        0,
+                        tp,
+                        generation_id=generation,
+                    ),
                 )
 
     def ack(self, message: Message) -> bool:

@@ -1,5 +1,5 @@
-"""Stopping at once when going on could lose or double something: the supervisor starts the process anew, and the state's
-position decides what is done again. The watchdog does the same for a process that stood still.
+"""Stopping at once when going on could lose or double something: the supervisor starts the process anew, and the
+state's position decides what is done again. The watchdog does the same for a process that stood still.
 """
 
 from __future__ import annotations

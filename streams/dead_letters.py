@@ -1,4 +1,4 @@
-"""What can't go on keeps its original bytes, with what is wrong, where it came from, and an id that is the same again on
+"""What can't go on keeps its original bytes, with what is wrong, where it came from, and an id that is the same on
 each attempt.
 """
 

@@ -43,7 +43,7 @@ class ConnectionLost(HubError):
     """The connection could not be made or ended; says how."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(Reason.CUT_OFF, detail)
+        super().__init__(Reason.SOURCE_UNAVAILABLE, detail)
 
 
 class Pauses(msgspec.Struct, frozen=True):
@@ -186,7 +186,7 @@ class AmiClient:
         answer, later = await self._ask(reader, parser, ("Action", "Login"), user, *proof, events)
         if answer.get("Response") != "Success":
             raise LoginRefused(
-                Reason.UNKNOWN_ACCOUNT,
+                Reason.LOGIN_REFUSED,
                 f"{self._host}:{self._port} refused user {user[1]!r}: {answer.get('Message') or 'no reason given'}; "
                 "compare the account's secret and username with manager.conf, and its permit lines with our address",
             )

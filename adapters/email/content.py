@@ -182,7 +182,7 @@ def _attachment(part: Message, mail: Mail, blobs: BlobStore) -> Attachment:
         name = ""
         mail.note("file-name-unreadable")
     data = _attached_message(part, mail) if kind.startswith("message/") else payload(part)
-    name = re.sub(r"[\x00-\x1f\x7f]", "", clean(name).replace("\\", "/").rpartition("/")[2]).strip()[:200]
+    name = re.sub(r"[\x00-\x1f\x7f]", "_", clean(name).replace("\\", "/").rpartition("/")[2]).strip()[:200]
     return Attachment(
         name=name or "unnamed",
         media_type=clean(kind)[:100],

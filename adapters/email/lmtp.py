@@ -109,9 +109,7 @@ class MailDoor:
             await self._publisher.publish(events)
         except (Unavailable, OSError) as error:
             return self._later(account, error)
-        except Unreadable as error:
-            return await self._bury(account, error.reason, str(error), body)
-        except RecordRefused as error:
+        except (Unreadable, RecordRefused) as error:
             return await self._bury(account, error.reason, str(error), body)
         except Exception as error:
             # A fault of ours must not make the mail server give up after days and tell the customer so.

@@ -95,7 +95,7 @@ def fingerprint(mail: Mail) -> str:
     """
     digest = hashlib.sha256()
     for name in ("date", "from", "subject"):
-        digest.update("".join(mail.source(name).split()).encode("utf-8", "surrogateescape") + b"\x00")
+        digest.update("".join(mail.source(name).split()).encode() + b"\x00")
     for part in leaves(mail.message):
         kind = content_type(part)
         digest.update(kind.encode("utf-8", "replace") + b"\x00")
@@ -122,7 +122,7 @@ def _occurred(mail: Mail, received_at: int) -> tuple[int, dict[str, str]]:
     A Date in the past is believed: a mail that waited in a queue was written when it says. One more than a day ahead of
     our clock is not.
     """
-    given = clean(mail.source("date"))[:100]
+    given = mail.source("date")[:100]
     instant = _instant(given)
     if instant is None:
         mail.note("date-unreadable" if given else "date-missing")

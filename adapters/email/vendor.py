@@ -134,20 +134,22 @@ class Mail:
         """The addresses in all headers of that name; what can't be parsed is searched for address-like words."""
         found: list[Mailbox] = []
         for index, raw in enumerate(sources(self.message, name)):
-            parsed = self._parsed_mailboxes(name, index)
+            parsed = self._parsed_mailboxes(name, index, quoted='"' in raw)
             if not parsed and "@" in raw:
                 self.note(f"{name}-unclear")
                 parsed = [Mailbox(normal, given) for given in _ADDRESS.findall(raw) if (normal := address(given))]
             found += parsed
         return list(dict.fromkeys(found))
 
-    def _parsed_mailboxes(self, name: str, index: int) -> list[Mailbox]:
+    def _parsed_mailboxes(self, name: str, index: int, quoted: bool) -> list[Mailbox]:
         try:
             header = self.message.get_all(name, [])[index]
-            given = [(str(entry.addr_spec), str(entry)) for entry in getattr(header, "addresses", ())]
+            given = [(clean(str(entry.addr_spec)), str(entry)) for entry in getattr(header, "addresses", ())]
         except PARSER_ERRORS:
             return []
-        return [Mailbox(normal, clean(full)[:500]) for spec, full in given if (normal := address(clean(spec)))]
+        # "A B a@example.com" is parsed into the address "a b a"@example.com.
+        given = [(spec, full) for spec, full in given if quoted or not re.search(r"\s", spec)]
+        return [Mailbox(normal, clean(full)[:500]) for spec, full in given if (normal := address(spec))]
 
 
 def _word(name: str) -> str:
@@ -158,9 +160,10 @@ def _word(name: str) -> str:
 def sources(message: Message, name: str) -> list[str]:
     """All headers of that name as they were sent, unfolded by dropping line ends and the white space after them.
 
-    White space goes too because mailers fold long Message-IDs in the middle.
+    White space goes too because mailers fold long Message-IDs in the middle. Bytes above 127 are read as UTF-8.
     """
-    return [_FOLD.sub("", str(raw))[:HEADER_LIMIT] for key, raw in message.raw_items() if key.lower() == name]
+    found = [str(raw)[:HEADER_LIMIT] for key, raw in message.raw_items() if key.lower() == name]
+    return [clean(_FOLD.sub("", one.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))) for one in found]
 
 
 def source(message: Message, name: str) -> str:

@@ -53,6 +53,7 @@ class Deliverer:
         self._least = 2 * receiver.batch
         self._room = self._most
         self._struggling = False
+        self._more = False
         self._busy: set[uuid.UUID] = set()
         self._chunks: asyncio.Queue[list[Taken]] = asyncio.Queue()
         self._done: list[tuple[Taken, Outcome, int]] = []
@@ -78,7 +79,11 @@ class Deliverer:
         while True:
             self._woken.clear()
             free = self._room - len(self._busy)
+            # under load in bites of a quarter, since each one is a transaction; else at once
+            free = free if free >= self._room // 4 or not self._more else 0
             taken = await self._take(free) if free > 0 else []
+            if free > 0:
+                self._more = len(taken) == free
             size = self._receiver.batch
             for begin in range(0, len(taken), size):
                 self._chunks.put_nowait(taken[begin : begin + size])

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote
 from uuid import UUID
 
 import jinja2
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
@@ -24,7 +24,7 @@ from hub.http import problems
 from hub.http.backends import Backends, Here
 from hub.http.live import follow
 from hub.http.problems import Refused
-from hub.http.reads import cursor_of, known, place_of, spellings
+from hub.http.reads import Watched, cursor_of, known, place_of, spellings, watched
 from hub.http.security import COOKIE, SESSION_SECONDS, gate_of
 from projections.customers import store as customers
 from projections.postgres import reading
@@ -130,12 +130,6 @@ def _panel(shown: list[Shown], now: int) -> str:
     return _environment.get_template("tickets.html").render(shown=shown, now=now)
 
 
-async def _watched(here: Here, id: UUID) -> str:
-    here.signals.admit()
-    async with reading(here.pool) as connection:
-        return (await known(connection, id)).id
-
-
 def router() -> APIRouter:
     """The page's routes."""
     everybody = APIRouter(route_class=_Page, include_in_schema=False)
@@ -210,20 +204,16 @@ def router() -> APIRouter:
 
     @signed_in.get("/customers/{id}/live", response_class=EventSourceResponse)
     async def watch_customer(
-        here: Here,
-        customer: Annotated[str, Depends(_watched)],
-        after: Annotated[int, Query(ge=0)] = 0,
-        last_event_id: Annotated[int | None, Header(ge=0)] = None,
+        here: Here, wanted: Annotated[Watched, Depends(watched)]
     ) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(comment="watching", retry=2000)
         entry_html = _environment.get_template("entry.html")
         before: list[Shown] | None = None
-        begin = last_event_id if last_event_id is not None else after
-        async for entries in follow(here.pool, here.signals, customer, begin):
+        async for entries in follow(here.pool, here.signals, wanted.customer, wanted.after):
             for entry in entries:
                 yield ServerSentEvent(raw_data=entry_html.render(entry=entry), event="entry", id=str(entry.sequence))
             try:
-                shown = await _shown(here, customer)
+                shown = await _shown(here, wanted.customer)
             except HubError:
                 continue  # the next signal brings it; follow() waits for the database
             if shown != before:

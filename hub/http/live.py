@@ -68,6 +68,10 @@ class Signals:
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
 
+    def watched(self, customer: str) -> int:
+        """How many watch this customer."""
+        return len(self._watchers.get(customer, ()))
+
     def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         for customer in str(payload).split(","):
             for woken in self._watchers.get(customer, ()):
@@ -111,10 +115,8 @@ class Signals:
             connection.terminate()
 
 
-async def follow(
-    pool: Pool, signals: Signals, customer: str, after: int | None
-) -> AsyncIterator[list[TimelineEntryAdded]]:
-    """The customer's entries after this sequence (None: from now on), and every later one, each once and in order.
+async def follow(pool: Pool, signals: Signals, customer: str, after: int) -> AsyncIterator[list[TimelineEntryAdded]]:
+    """The customer's entries after this sequence, and every later one as it comes, each once and in order.
 
     An empty list says that something else of the customer may have changed: a ticket or a verdict. While PostgreSQL
     does not answer, nothing comes.
@@ -124,8 +126,6 @@ async def follow(
             woken.clear()
             try:
                 async with reading(pool) as connection:
-                    if after is None:
-                        after = await timeline.last_sequence(connection, customer)
                     entries = await timeline.since(connection, customer, after, _PAGE)
             except Unavailable:
                 await asyncio.sleep(1)

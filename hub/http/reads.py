@@ -10,6 +10,7 @@ import binascii
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -87,10 +88,30 @@ async def ticket_of(connection: Connection, ticket: UUID) -> answers.Ticket:
     return answers.Ticket.of(found)
 
 
-async def _watched(here: Here, id: UUID) -> str:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Whose history is to be told live, and from after which sequence on."""
+
+    customer: str
+    after: int
+
+
+async def watched(
+    here: Here,
+    id: UUID,
+    after: Annotated[
+        int | None, Query(ge=0, description="Begin after this sequence; by default with what arrives from now on.")
+    ] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event received.")] = None,
+) -> Watched:
+    """A dependency of live streams, settled before the answer begins, so that it can still be 404 or 503."""
     here.signals.admit()
     async with reading(here.pool) as connection:
-        return (await known(connection, id)).id
+        customer = (await known(connection, id)).id
+        begin = after if last_event_id is None else last_event_id
+        if begin is None:
+            begin = await timeline.last_sequence(connection, customer)
+    return Watched(customer, begin)
 
 
 def router() -> APIRouter:
@@ -148,18 +169,11 @@ def router() -> APIRouter:
 
     @routes.get("/customers/{id}/timeline/live", response_class=EventSourceResponse, responses=described(404))
     async def watch_timeline(
-        here: Here,
-        customer: Annotated[str, Depends(_watched)],
-        after: Annotated[
-            int | None, Query(ge=0, description="Begin after this sequence; by default with what arrives from now on.")
-        ] = None,
-        last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event received.")] = None,
+        here: Here, wanted: Annotated[Watched, Depends(watched)]
     ) -> AsyncIterator[ServerSentEvent]:
         """A customer's history as it grows: an event `entry` each, whose id is the entry's sequence."""
         yield ServerSentEvent(comment="watching", retry=2000)
-        async for entries in follow(
-            here.pool, here.signals, customer, last_event_id if last_event_id is not None else after
-        ):
+        async for entries in follow(here.pool, here.signals, wanted.customer, wanted.after):
             for entry in entries:
                 yield ServerSentEvent(
                     raw_data=answers.TimelineEntry.of(entry).model_dump_json(), event="entry", id=str(entry.sequence)

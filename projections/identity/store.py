@@ -119,12 +119,12 @@ class IdentityStore:
             known.owners.update({link.point: Owner(link.customer) for link in decision.links})
             known.customers[decision.customer] = decision.customer
         await self._write_graph(connection, decisions, now)
-        await self._write_decisions(connection, source, [(e.offset, e.event.id, made[e.offset]) for e in open_ones], now)
+        await self._write_decisions(
+            connection, source, [(e.offset, e.event.id, made[e.offset]) for e in open_ones], now
+        )
         return recorded | made
 
-    async def _recorded(
-        self, connection: Connection, source: str, batch: Sequence[Undecided]
-    ) -> dict[int, Recorded]:
+    async def _recorded(self, connection: Connection, source: str, batch: Sequence[Undecided]) -> dict[int, Recorded]:
         rows = await connection.fetch(_DECISIONS, source, batch[0].offset, batch[-1].offset)
         found: dict[int, Recorded] = {}
         for row in rows:

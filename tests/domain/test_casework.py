@@ -78,6 +78,13 @@ def test_evidence_sums_to_the_elapsed_time_and_every_stretch_has_an_owner() -> N
     assert [i.begin for i in verdict.evidence[1:]] == [i.end for i in verdict.evidence[:-1]]
 
 
+def test_a_breach_is_charged_to_who_owned_the_ticket_at_the_due_even_if_found_later() -> None:
+    work = hub()
+    outputs = play(work, MAIL, command("take", "ticket.assigned", 75, MAIL.id, organisation="own", team="second-line"))
+    breached = next(o for o in outputs if isinstance(o, SlaVerdictIssued))
+    assert (breached.outcome, breached.organisation) == ("breached", "vendor-a")
+
+
 def test_first_look_after_the_due_says_only_the_breach() -> None:
     work = hub()
     play(work, MAIL)

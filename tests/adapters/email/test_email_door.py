@@ -1,4 +1,4 @@
-"""The mail door over real TCP: 250 only for what is durable, one answer per recipient, and nothing of what breaks off."""
+"""The mail door over real TCP: 250 only for what is durable, an answer per recipient, nothing of what breaks off."""
 
 from __future__ import annotations
 
@@ -193,7 +193,9 @@ async def test_a_large_mail_below_the_limit_is_taken(sender: Sender, log: Log, b
     assert blobs.get(event.raw.reference or "").replace(b"\r\n", b"\n").startswith(body)
 
 
-async def test_nothing_is_kept_of_a_mail_that_breaks_off(door: MailDoor, sender: Sender, log: Log, blobs: Blobs) -> None:
+async def test_nothing_is_kept_of_a_mail_that_breaks_off(
+    door: MailDoor, sender: Sender, log: Log, blobs: Blobs
+) -> None:
     before = counted("cut_off")
     cut = await Sender.connect(door.port)
     await cut.say("MAIL FROM:<customer@example.com>")

@@ -235,6 +235,50 @@ async def test_a_retraction_that_comes_while_the_breach_is_being_sent(inbox: Inb
     assert [heard.type for heard in server.heard] == ["sla.breached", "sla.resolved"]
 
 
+async def test_time_that_jumps_while_an_alert_is_being_sent_does_not_send_it_twice(
+    inbox: Inbox, server: Server
+) -> None:
+    answered = asyncio.Event()
+
+    async def slowly(heard: Heard, request: web.Request) -> web.Response:
+        await answered.wait()
+        return web.Response()
+
+    server.script = [slowly]
+    inbox.deliver(webhook(server))
+    await inbox.put(verdict("breached"))
+    await server.until(1)
+    inbox.move(3600)
+    await inbox.put(verdict("breached", number=2))
+    await inbox.until(2, state="accepted")
+    answered.set()
+    await inbox.until(1, state="accepted")
+    assert [heard.ticket for heard in server.heard] == [ticket(1), ticket(2)]
+
+
+async def test_what_was_taken_is_not_sent_once_its_lease_may_run_out(
+    inbox: Inbox, server: Server, other_server: Server
+) -> None:
+    answered = asyncio.Event()
+
+    async def slowly(heard: Heard, request: web.Request) -> web.Response:
+        await answered.wait()
+        return web.Response()
+
+    server.then = slowly
+    inbox.deliver(webhook(server))
+    await inbox.put(*(verdict("breached", number=number) for number in range(100)))
+    await server.until(WebhookReceiver.width)
+    inbox.clock.move(15)
+    inbox.deliver(webhook(other_server))
+    await other_server.until(100)
+    answered.set()
+    for number in range(100):
+        await inbox.until(number, state="accepted")
+    await inbox.stop()
+    assert (len(server.heard), len(other_server.heard)) == (WebhookReceiver.width, 100)
+
+
 async def test_a_breach_that_ended_late_is_told_even_if_it_waited(inbox: Inbox, server: Server) -> None:
     await inbox.put(verdict("breached", ended_at=NOW))
     inbox.deliver(webhook(server))

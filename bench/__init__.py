@@ -1,0 +1,1 @@
+"""What the hub can do on one machine, in figures; see README.md for what each figure is and is not."""
