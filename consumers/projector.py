@@ -89,6 +89,15 @@ class Batch:
         return changed
 
 
+def unread(found: Sequence[Record], next: int, *, compacted: bool) -> list[Record]:
+    """The records from offset ``next`` on. Raises ``ProjectorStopped`` when that one is missing from a log that, not
+    being compacted, has no gaps of its own."""
+    new = [each for each in found if each.offset >= next]
+    if new and new[0].offset != next and not compacted:
+        raise ProjectorStopped(f"read offset {new[0].offset} where {next} is next; a restart finds out why")
+    return new
+
+
 async def write(connection: Connection, batch: Batch) -> None:
     """Write a batch and its positions, all or nothing. Raises ``Fenced`` when a position is not the expected one."""
     async with connection.transaction():
@@ -267,11 +276,9 @@ class Projector:
         batch = Batch()
         for tp, found in fetched.items():
             at = self._next.get(tp)
-            new = [] if at is None else [each for each in found if each.offset >= at]
-            if at is None or not new:
+            new = [] if at is None else unread(found, at, compacted=tp.topic == self._topics.tickets)
+            if not new:
                 continue
-            if new[0].offset != at and tp.topic != self._topics.tickets:  # a compacted topic has gaps of its own
-                raise ProjectorStopped(f"{tp.topic}/{tp.partition}: read offset {new[0].offset} where {at} is next")
             for each in new:
                 self._sort_in(batch, tp, each)
             batch.steps[Place(tp.topic, tp.partition)] = Step(self._held[tp], new[-1].offset + 1)

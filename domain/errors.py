@@ -59,6 +59,7 @@ class Reason(StrEnum):
     # servers
     KAFKA_UNAVAILABLE = "kafka_unavailable"
     POSTGRES_UNAVAILABLE = "postgres_unavailable"
+    REGISTRY_UNAVAILABLE = "registry_unavailable"
     SOURCE_UNAVAILABLE = "source_unavailable"
     LOGIN_REFUSED = "login_refused"
 

@@ -14,6 +14,7 @@ import structlog
 from projections.identity.store import IdentityStore
 from projections.postgres import open_pool
 from runtime.clock import Clock, clock_for
+from runtime.registry import Registry
 from runtime.relay import Relay
 from runtime.settings import Settings
 from runtime.stage import Stage
@@ -22,19 +23,26 @@ from schemas.codec import Codec
 from schemas.records import TimeAdvanced
 from schemas.topics import topics
 from streams.casework import CaseworkFold, CaseworkTopics
-from streams.identity import IdentityStage
+from streams.identity import IdentityStage, Learn
 
 log = structlog.get_logger()
 
 
 async def codec_for(settings: Settings) -> Codec:
     """The codec with pinned schema numbers, or with those of a registry where one is set."""
-    if not settings.registry:
-        return Codec()
-    from runtime.registry import Registry  # only then is an HTTP client needed in a worker
+    async with learning_codec(settings) as (codec, _):
+        return codec
 
+
+@asynccontextmanager
+async def learning_codec(settings: Settings) -> AsyncIterator[tuple[Codec, Learn | None]]:
+    """The codec, and what asks the registry for schemas that others wrote with; None without a registry."""
+    if not settings.registry:
+        yield Codec(), None
+        return
     async with Registry(settings.registry) as registry:
-        return await registry.codec(topics(), settings.topic_prefix)
+        codec = await registry.codec(topics(), settings.topic_prefix)
+        yield codec, lambda values: registry.learn(codec, values)
 
 
 def casework_topics(settings: Settings) -> CaseworkTopics:
@@ -64,34 +72,34 @@ def casework_stage(settings: Settings, codec: Codec, clock: Clock) -> Stage:
 
 
 @asynccontextmanager
-async def identity_stage(settings: Settings, codec: Codec, clock: Clock) -> AsyncIterator[Relay]:
+async def identity_stage(settings: Settings, clock: Clock) -> AsyncIterator[Relay]:
     """The identity stage with its connections."""
-    pool = await open_pool(settings.postgres, most=4)
     received = settings.topic("interaction-received")
-    stage = IdentityStage(
-        codec,
-        IdentityStore(pool),
-        clock,
-        source=received,
-        target=settings.topic("interaction-identified"),
-        dlq=settings.topic("interaction-received-dlq"),
-        partitions=settings.partitions,
-    )
-    try:
-        yield Relay("identity", settings, received, stage)
-    finally:
-        pool.terminate()
+    async with learning_codec(settings) as (codec, learn), await open_pool(settings.postgres, most=4) as pool:
+        stage = IdentityStage(
+            codec,
+            IdentityStore(pool),
+            clock,
+            source=received,
+            target=settings.topic("interaction-identified"),
+            dlq=settings.topic("interaction-received-dlq"),
+            partitions=settings.partitions,
+            learn=learn,
+        )
+        try:
+            yield Relay("identity", settings, received, stage)
+        finally:
+            pool.terminate()
 
 
 async def run_worker(name: str, settings: Settings) -> None:
     """Run one stage's worker until it is told to stop."""
     clock = clock_for(settings.clock_file)
-    codec = await codec_for(settings)
     show_metrics(settings)
     if name == "casework":
-        await run_stage(casework_stage(settings, codec, clock))
+        await run_stage(casework_stage(settings, await codec_for(settings), clock))
     else:
-        async with identity_stage(settings, codec, clock) as stage:
+        async with identity_stage(settings, clock) as stage:
             await run_stage(stage)
 
 

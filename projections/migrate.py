@@ -23,6 +23,7 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     command.upgrade(config, "heads")
 
 

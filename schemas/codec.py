@@ -114,6 +114,10 @@ class Codec:
         """Whether records under this schema number can be decoded."""
         return number in self._readers
 
+    def numbers(self) -> frozenset[int]:
+        """Every schema number that can be decoded now."""
+        return frozenset(self._readers)
+
     def learn(self, number: int, writer: Mapping[str, object]) -> None:
         """Make records decodable that were written with another version of one of our schemas.
 

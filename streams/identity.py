@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -24,6 +24,7 @@ from projections.identity.store import Recorded, Undecided
 from projections.postgres import answering
 from runtime.appending import Headers, Item
 from runtime.clock import Clock
+from runtime.registry import RegistryRefused, RegistryUnavailable
 from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
 from schemas.codec import Codec, NotDecodable
 from schemas.records import Configuration, ConfigurationPublished, InteractionReceived
@@ -35,6 +36,8 @@ STAGE = "identity"
 LATEST = 6_900_000_000_000_000  # in the year 2188; calendars know the years until 2199
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 log = structlog.get_logger()
+T = TypeVar("T")
+Learn = Callable[[Iterable[bytes | None]], Awaitable[None]]
 
 
 class Decisions(Protocol):
@@ -53,7 +56,15 @@ class IdentityStage:
     """Relays ``interaction-received`` to ``interaction-identified``. Topic names are those on this Kafka."""
 
     def __init__(
-        self, codec: Codec, decisions: Decisions, clock: Clock, source: str, target: str, dlq: str, partitions: int
+        self,
+        codec: Codec,
+        decisions: Decisions,
+        clock: Clock,
+        source: str,
+        target: str,
+        dlq: str,
+        partitions: int,
+        learn: Learn | None = None,
     ) -> None:
         self._codec = codec
         self._decisions = decisions
@@ -62,9 +73,13 @@ class IdentityStage:
         self._target = target
         self._dlq = dlq
         self._partitions = partitions
+        self._learn = learn
+        self._readable = codec.numbers()
 
     async def relay(self, partition: int, records: Sequence[ConsumerRecord]) -> dict[tuple[str, int], list[Item]]:
         """What follows from a batch, per topic and partition, in the order of the batch."""
+        if self._learn is not None:
+            await self._patiently("registry", lambda: self._ask_registry(records))
         outputs: dict[tuple[str, int], list[Item]] = {}
         batch: list[Undecided] = []
         refused: dict[int, tuple[str, str]] = {}
@@ -86,7 +101,8 @@ class IdentityStage:
                     outputs.setdefault((self._target, target), []).append(item)
                 continue
             elif made.customer is not None:
-                item = Item(made.customer.encode(), record.value, self._headers(record, made))
+                value = self._readable_by_all(record.value or b"", events[record.offset].event)
+                item = Item(made.customer.encode(), value, self._headers(record, made))
                 target = partition_of(made.customer, self._partitions)
                 outputs.setdefault((self._target, target), []).append(item)
                 continue
@@ -107,16 +123,33 @@ class IdentityStage:
             return Undecided(record.offset, event)
         return Undecided(record.offset, event, canonical_configuration(event))
 
+    def _readable_by_all(self, value: bytes, event: InteractionReceived) -> bytes:
+        """The bytes as received, unless only a registry knows their schema: the log must be readable without one."""
+        return value if int.from_bytes(value[1:5], "big") in self._readable else self._codec.encode(event)
+
+    async def _ask_registry(self, records: Sequence[ConsumerRecord]) -> None:
+        try:
+            if self._learn is not None:
+                await self._learn(record.value for record in records)
+        except (RegistryUnavailable, RegistryRefused) as error:
+            raise Unavailable(Reason.REGISTRY_UNAVAILABLE, str(error)) from error
+
     async def _decide(self, partition: int, batch: Sequence[Undecided]) -> Mapping[int, Recorded]:
-        """Ask the store; while PostgreSQL does not answer nothing is sent and nothing is lost, so wait for it."""
+        async def ask() -> Mapping[int, Recorded]:
+            with answering("identity"):
+                return await self._decisions.decide(f"{self._source}/{partition}", batch, self._clock.now())
+
+        return await self._patiently("postgres", ask)
+
+    async def _patiently(self, server: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a server that does not answer: nothing is sent and nothing is lost until it does."""
         attempt = 0
         while True:
             try:
-                with answering("identity"):
-                    return await self._decisions.decide(f"{self._source}/{partition}", batch, self._clock.now())
+                return await work()
             except Unavailable as error:
                 pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                log.warning("postgres-unavailable", stage=STAGE, detail=str(error), retry_in=pause)
+                log.warning("unavailable", stage=STAGE, server=server, detail=str(error), retry_in=pause)
                 attempt += 1
                 await asyncio.sleep(pause)
 

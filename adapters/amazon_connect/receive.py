@@ -146,16 +146,19 @@ def _direction(method: str) -> str:
 
 
 def _points(detail: Detail, first: str) -> list[ContactPoint]:
-    """The customer's address. A caller's number is not verified: it can be made up by who calls."""
+    """The customer's address, and always the contact's own id: some events of a call carry the address, some don't, and
+    all of them are of one customer. A caller's number is not verified: it can be made up by who calls.
+    """
+    found = []
     endpoint = detail.customer_endpoint
     kind = vendor.ENDPOINTS.get(endpoint.type.upper()) if endpoint is not None else None
     if endpoint is not None and kind is not None and endpoint.address:
         value = e164(endpoint.address) if kind == "phone" else endpoint.address.lower()
         if value is not None:
-            return [ContactPoint(kind=kind, value=value, as_given=endpoint.address)]
-    if not first:
-        return []
-    return [ContactPoint(kind="amazon_connect_contact", value=first, as_given=first, verified=True)]
+            found.append(ContactPoint(kind=kind, value=value, as_given=endpoint.address))
+    if first:
+        found.append(ContactPoint(kind="amazon_connect_contact", value=first, as_given=first, verified=True))
+    return found
 
 
 def _actor(detail: Detail, event_type: str, account: Account) -> Actor:

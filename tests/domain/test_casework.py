@@ -281,7 +281,7 @@ STORY = [
 def test_whatever_the_order_of_arrival_and_the_repeats_the_end_is_the_same(
     order: list[int], repeats: list[int]
 ) -> None:
-    """The opening mail comes first, since joining is a decision that is kept; all else in any order, some of it twice."""
+    """The opening mail comes first, since joining is a decision that is kept; the rest in any order, some twice."""
     end = STORY[0].received_at + DAY
     arrived = [
         InteractionReceived(**{k: getattr(e, k) for k in e.__struct_fields__} | {"received_at": end}) for e in STORY

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from consumers.projector import Batch, Fenced, Projector, ProjectorStopped, Topics, write
+from consumers.projector import Batch, Fenced, Projector, ProjectorStopped, Topics, unread, write
 from projections.positions.store import Place, Step
 from projections.postgres import connect
 from schemas.codec import Codec
@@ -190,6 +191,37 @@ async def test_a_record_on_the_wrong_topic_stops_it(rig: Rig, dsn: str) -> None:
     async with running(rig.projector(dsn)) as task, asyncio.timeout(30):
         with pytest.raises(ProjectorStopped, match="TicketChanged, which does not belong"):
             await task
+
+
+@dataclass
+class Found:
+    """A record as far as its offset counts."""
+
+    offset: int
+    value: bytes | None = None
+
+
+def test_what_was_fetched_before_a_seek_is_dropped_by_its_offset() -> None:
+    found = [Found(n) for n in range(3, 8)]
+    assert [each.offset for each in unread(found, 5, compacted=False)] == [5, 6, 7]
+    assert unread(found, 8, compacted=False) == []
+
+
+def test_a_gap_stops_it_unless_the_topic_is_compacted() -> None:
+    with pytest.raises(ProjectorStopped, match="read offset 3 where 2 is next"):
+        unread([Found(3)], 2, compacted=False)
+    assert len(unread([Found(3), Found(9)], 2, compacted=True)) == 2
+
+
+async def test_what_retention_took_is_passed_over_and_the_rest_is_read(rig: Rig, dsn: str) -> None:
+    await rig.send(rig.topics.entries, [entry(n) for n in range(10)])
+    admin = AIOKafkaAdminClient(bootstrap_servers=rig.kafka)
+    await admin.start()
+    await admin.delete_records({TopicPartition(rig.topics.entries, 0): RecordsToDelete(before_offset=6)})
+    await admin.close()
+    await rig.tables.execute("INSERT INTO projector_positions VALUES ($1, 0, 2)", rig.topics.entries)
+    async with running(rig.projector(dsn)):
+        await rig.has(4)
 
 
 async def test_a_topic_that_ends_before_the_position_is_another_topic(rig: Rig, dsn: str) -> None:

@@ -194,11 +194,12 @@ def test_transfers_stay_in_one_conversation(tmp_path: Path) -> None:
     assert first.conversation == second.conversation == "amazon-connect:c-1"
 
 
-def test_the_customer_is_the_callers_number_or_else_the_contact(tmp_path: Path) -> None:
-    assert one(tmp_path, "INITIATED", customerEndpoint=CALLER).contact_points == [
-        ContactPoint(kind="phone", value="+4930901820", as_given="+4930901820")
-    ]
+def test_the_customer_is_the_callers_number_and_always_the_contact(tmp_path: Path) -> None:
     anonymous = ContactPoint(kind="amazon_connect_contact", value="c-1", as_given="c-1", verified=True)
+    assert one(tmp_path, "INITIATED", customerEndpoint=CALLER).contact_points == [
+        ContactPoint(kind="phone", value="+4930901820", as_given="+4930901820"),
+        anonymous,
+    ]
     for endpoint in (
         None,
         {"type": "TELEPHONE_NUMBER", "address": "anonymous"},
