@@ -29,6 +29,10 @@ for name, group in {"local": local, "topics": topics, "sla": sla, "dlq": dlq, "p
     app.add_typer(group, name=name)
 out = Console()
 err = Console(stderr=True)
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Where the servers keep their data and logs; default: .local in the project.", show_default=False),
+]
 
 
 def run(process: str, work: Coroutine[Any, Any, None]) -> None:  # Any: what a coroutine sends and takes
@@ -97,11 +101,18 @@ def run_all() -> None:
 @app.command()
 def demo(
     exit_after: Annotated[bool, typer.Option("--exit", help="End after the story, with a last line of JSON.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where its data and logs lie, removed at the next start; default: .local/demo in the project.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Start the whole hub here and play a story through its real doors. Ctrl-C stops everything."""
     from hub.demo.command import play
 
-    raise typer.Exit(play(out, exit_after))
+    raise typer.Exit(play(out, exit_after, folder))
 
 
 @app.command()
@@ -126,27 +137,27 @@ def parse(
 
 
 @local.command()
-def up() -> None:
+def up(folder: Folder = None) -> None:
     """Start the servers if they don't run, make the topics and tables, and print how to reach them."""
     from hub.local import commands
 
-    commands.up(out)
+    commands.up(out, folder)
 
 
 @local.command()
-def down() -> None:
+def down(folder: Folder = None) -> None:
     """Stop the servers; their data stay."""
     from hub.local import commands
 
-    commands.down(out)
+    commands.down(out, folder)
 
 
 @local.command()
-def status() -> None:
+def status(folder: Folder = None) -> None:
     """Say which servers run, and where their logs are."""
     from hub.local import commands
 
-    commands.status(out)
+    commands.status(out, folder)
 
 
 @topics.command("apply")

@@ -15,13 +15,14 @@ import msgspec
 
 from adapters.email.automatic import by_machine
 from adapters.email.threading import own_id, thread
-from adapters.email.vendor import Mail, address, content_type, decoded, leaves, source
+from adapters.email.vendor import Mail, address, clean, content_type, decoded, leaves, source
 
 BOUNCED = "email.bounced"
 DELAYED = "email.delayed"
 
 _PROSE_LIMIT = 64_000
 _RECIPIENT_LIMIT = 50
+_FIELD_LIMIT = 1000
 
 # RFC 3464 2.3.3, and words that servers use in their place. Good ones make no bounce.
 _ACTIONS = {"failed": BOUNCED, "failure": BOUNCED, "expired": BOUNCED, "delayed": DELAYED, "delay": DELAYED}
@@ -102,7 +103,7 @@ def _fields(part: Message, mail: Mail) -> list[tuple[str, str]]:
     inner = part.get_payload()
     groups = inner if isinstance(inner, list) else [_headers(decoded(part, mail, _PROSE_LIMIT))]
     return [
-        (name.lower(), " ".join(str(value).split()))
+        (name.lower(), clean(" ".join(str(value)[:_FIELD_LIMIT].split())))
         for group in groups
         if isinstance(group, Message)
         for name, value in group.raw_items()

@@ -1,22 +1,22 @@
 """What a mail says and brings along: its newest text, and its attachments in the blob store.
 
-``text/plain`` is preferred; HTML is cleaned by nh3 and set as plain lines. Of a reply only what is new is kept, as the
-whole stands in the raw mail; of a forward, and of a mail that answers nothing, everything is.
+``text/plain`` is preferred; HTML is set as plain lines. Of a reply only what is new is kept, as the whole stands in the
+raw mail; of a forward, and of a mail that answers nothing, everything is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from email.header import decode_header, make_header
 from email.message import Message
 from email.policy import compat32
-from html.parser import HTMLParser
 
-import nh3
 from mailparser_reply.constants import MAIL_LANGUAGES
 from mailparser_reply.parser import EmailMessage as ReplyPatterns
 
 from adapters.contract import BlobStore
+from adapters.email import markup
 from adapters.email.vendor import PARSER_ERRORS, Mail, children, clean, content_type, decoded, payload
 from schemas.records import Attachment
 
@@ -26,9 +26,6 @@ ATTACHMENT_LIMIT = 100
 
 # Parts that are read for what they say of a delivery, and are no files that somebody sent.
 _REPORTS = frozenset({"message/delivery-status", "message/disposition-notification", "message/feedback-report"})
-
-_BLOCKS = frozenset({"p", "div", "tr", "li", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul"})
-_TAGS = {*_BLOCKS, "br", "hr"}
 
 _FORWARD = re.compile(r"\s*(?:fwd?|wg|tr|rv|enc|vb|doorst)\s*:", re.IGNORECASE)
 _REPLY = re.compile(r"\s*(?:re|aw|antw|antwort|sv|vs|odp|ref|r)\s*(?:\[\d+\])?\s*:", re.IGNORECASE)
@@ -116,46 +113,8 @@ def _text(part: Message, mail: Mail, root: bool = True) -> list[tuple[str, bool]
     if _is_file(part) and not (root and kind in ("text/plain", "text/html")):
         return []
     if kind == "text/html":
-        return [(_tidy(_lines(decoded(part, mail, HTML_LIMIT))), True)]
+        return [(_tidy(markup.lines(decoded(part, mail, HTML_LIMIT))), True)]
     return [(_tidy(decoded(part, mail, 4 * TEXT_LIMIT)), False)]
-
-
-class _Lines(HTMLParser):
-    """Sets cleaned HTML as lines of text; what is inside a blockquote is marked with ``>`` as in plain mail."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.lines: list[str] = [""]
-        self.depth = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._break(tag)
-        self.depth += tag == "blockquote"
-        if tag == "hr":
-            self.lines += ["_" * 32, ""]
-
-    def handle_endtag(self, tag: str) -> None:
-        self._break(tag)
-        self.depth -= tag == "blockquote"
-        if tag in ("p", "blockquote") and self.lines[-2:-1] != [""]:
-            self.lines.append("")
-
-    def handle_data(self, data: str) -> None:
-        words = re.sub(r"\s+", " ", data)
-        self.lines[-1] += words if self.lines[-1] else words.lstrip()
-
-    def _break(self, tag: str) -> None:
-        if tag == "br" or self.lines[-1]:
-            self.lines[-1] = ("> " * min(self.depth, 9) + self.lines[-1]).rstrip()
-            self.lines.append("")
-
-
-def _lines(html: str) -> str:
-    cleaned = nh3.clean(html, tags=_TAGS, attributes={}, clean_content_tags={"script", "style", "title"}, link_rel=None)
-    setter = _Lines()
-    setter.feed(cleaned)
-    setter.close()
-    return "\n".join(setter.lines)
 
 
 def _files(message: Message) -> list[Message]:
@@ -177,7 +136,8 @@ def _files(message: Message) -> list[Message]:
 def _attachment(part: Message, mail: Mail, blobs: BlobStore) -> Attachment:
     kind = content_type(part)
     try:
-        name = part.get_filename() or ""
+        # RFC 2047 forbids encoded words in a file name; most mailers write them.
+        name = str(make_header(decode_header(part.get_filename() or "")))
     except PARSER_ERRORS:
         name = ""
         mail.note("file-name-unreadable")

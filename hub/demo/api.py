@@ -134,4 +134,4 @@ async def seen(what: str, look: Callable[[], Awaitable[T | None]]) -> T:
         if found:
             return found
         await asyncio.sleep(0.1)
-    raise NotSeen(f"{what} did not happen within {PATIENCE:.0f} seconds; see the logs in .local/demo/logs")
+    raise NotSeen(f"{what} did not happen within {PATIENCE:.0f} seconds")

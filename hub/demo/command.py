@@ -47,9 +47,12 @@ class Totals(msgspec.Struct):
     alerts_delivered: int
 
 
-def play(out: Console, exit_after: bool) -> int:
-    """Run the demonstration. Returns the exit code: 0, or 1 when the story did not go as it should."""
-    folder = default_folder() / "demo"
+def play(out: Console, exit_after: bool, folder: Path | None = None) -> int:
+    """Run the demonstration in ``folder`` (default: ``.local/demo``), whose data of an earlier run are removed.
+
+    Returns the exit code: 0, 1 when the story did not go as it should, or 130 when it was interrupted.
+    """
+    folder = (folder or default_folder() / "demo").resolve()
     logging.configure("error", "demo")
     began = time.monotonic()
 
@@ -146,13 +149,13 @@ async def _run(
             return 130
         totals = telling.result()
         if not exit_after:
-            _show_doors(settings, out)
+            _show_doors(settings, folder, out)
             await stopping.wait()
             return 0
         out.print(msgspec.json.encode(totals).decode(), highlight=False, soft_wrap=True)
         return 0
     except NotSeen as error:
-        out.print(f"[bold red]The story broke off:[/] {error}", highlight=False)
+        out.print(f"[bold red]The story broke off:[/] {error}; see the logs in {folder / 'logs'}", highlight=False)
         return 1
     finally:
         say("stopping")
@@ -227,7 +230,7 @@ def _history(entries: list[Entry]) -> Table:
     return table
 
 
-def _show_doors(settings: Settings, out: Console) -> None:
+def _show_doors(settings: Settings, folder: Path, out: Console) -> None:
     url, token = settings.public_url, settings.api_token
     rows = [
         ("page", f"{url} (token below)"),
@@ -238,10 +241,8 @@ def _show_doors(settings: Settings, out: Console) -> None:
         ("Alertmanager", settings.alertmanager or "not installed"),
         ("Kafka", settings.kafka),
         ("PostgreSQL", settings.postgres),
-        ("logs", ".local/demo/logs"),
+        ("logs", str(folder / "logs")),
     ]
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    for name, address in rows:
+        out.print(f"{name:<14}{address}", highlight=False, soft_wrap=True)
     out.print("Ctrl-C stops everything.", style="bold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +15,9 @@ from runtime.topics_admin import apply
 from schemas.topics import topics
 
 
-def up(out: Console) -> None:
+def up(out: Console, folder: Path | None = None) -> None:
     """Start, make topics and tables, and print the settings to export."""
-    addresses = LocalStack(progress=lambda line: out.print(f"· {line}", highlight=False)).up()
+    addresses = LocalStack(folder, progress=lambda line: out.print(f"· {line}", highlight=False)).up()
     asyncio.run(prepare(addresses))
     out.print("Settings for other commands:", style="bold")
     out.print(f"export HUB_KAFKA={addresses.kafka}", highlight=False, soft_wrap=True)
@@ -30,14 +31,14 @@ async def prepare(addresses: Addresses) -> None:
     await migrate(addresses.postgres)
 
 
-def down(out: Console) -> None:
+def down(out: Console, folder: Path | None = None) -> None:
     """Stop what runs."""
-    LocalStack(progress=lambda line: out.print(f"· {line}", highlight=False)).down()
+    LocalStack(folder, progress=lambda line: out.print(f"· {line}", highlight=False)).down()
 
 
-def status(out: Console) -> None:
+def status(out: Console, folder: Path | None = None) -> None:
     """Print a row per server."""
-    rows = LocalStack().status()
+    rows = LocalStack(folder).status()
     if not rows:
         out.print("nothing runs; start it with: hub local up")
         return
