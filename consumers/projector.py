@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-BATCH = 500
+BATCH = 1000
 _STALL = 60.0  # seconds without progress while there is something to read
 _LOOK = 10.0  # seconds between two looks at what there is to read
 _LONGEST_PAUSE = 5.0
@@ -196,7 +196,7 @@ class Projector:
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=max(self._session_ms // 3, 100),
             max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=50,  # while it waits on quiet topics, aiokafka fetches nothing else from that broker
         )
         consumer.subscribe(list(self._topics.all()), listener=_Assignments(self))
         try:

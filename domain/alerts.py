@@ -133,8 +133,8 @@ def decide(known: Known, verdict: SlaVerdictIssued) -> Decision:
     """What ``verdict`` changes about its clock's alerts.
 
     A verdict whose revision is not above the highest one read is a repeat, or was overtaken by a later one. A warning
-    gives way to the breach; an alert of an earlier episode gives way to whatever is said in a later one. A breach whose
-    clock has ended (``ended_at``) is announced all the same, and closed as ``ended``.
+    gives way to the breach; an alert of an earlier episode gives way to whatever is said in a later one. A breach is
+    open until its promise is done at last (``ended``), or it is taken back.
     """
     if verdict.revision <= known.revision:
         return Decision(Reading.REPEATED, known)
@@ -182,7 +182,7 @@ def _closing(key: AlertKey, verdict: SlaVerdictIssued) -> Because | None:
         return Because.BREACHED
     if key.episode < verdict.episode:
         return Because.OVERTAKEN
-    if verdict.outcome == "breached" and verdict.ended_at is not None:
+    if verdict.outcome == "ended":
         return Because.ENDED
     return None
 
@@ -190,7 +190,7 @@ def _closing(key: AlertKey, verdict: SlaVerdictIssued) -> Because | None:
 def _reading(
     verdict: SlaVerdictIssued, opens: AlertKey | None, closes: tuple[tuple[AlertKey, Because], ...]
 ) -> Reading:
-    if verdict.outcome not in ("warned", "met", "breached", "retracted", "cancelled"):
+    if verdict.outcome not in ("warned", "met", "breached", "ended", "retracted", "cancelled"):
         return Reading.UNKNOWN_OUTCOME
     if opens is not None:
         return Reading.QUIET if verdict.quiet is not None else Reading.OPENED

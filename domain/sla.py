@@ -7,8 +7,10 @@ working time than the target. Nothing here knows what was published before; ``do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.business_time import Calendar
+from domain.errors import DurationInvalid
 from domain.policies import Boundary, Bundle, Policy
 from domain.tickets import FINISHED, History, Moment
 from schemas.records import Interval
@@ -16,8 +18,7 @@ from schemas.records import Interval
 NOW = "now"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A stretch of a clock in which nothing that matters changed. ``counted``: microseconds of working time."""
 
     begin: int
@@ -149,10 +150,18 @@ def _run(
 def _walk(course: _Course, calendar: Calendar, boundary: Boundary, begin: int, end: int) -> None:
     """Where the target is used up within or after a running piece; a breach stays, whatever comes later."""
     left = course.target - course.elapsed
-    due = calendar.add_us(begin, left, boundary) if left >= 0 else begin
+    due = _used_up(calendar, begin, left, boundary) if left >= 0 else begin
     course.due_at = due
-    if course.breached_at is None and (end > due or left < 0):
+    if course.breached_at is None and due is not None and (end > due or left < 0):
         course.breached_at = due
+
+
+def _used_up(calendar: Calendar, begin: int, left: int, boundary: Boundary) -> int | None:
+    """When ``left`` is used up; None when the calendar opens so seldom that it lies beyond all instants it knows."""
+    try:
+        return calendar.add_us(begin, left, boundary)
+    except DurationInvalid:
+        return None
 
 
 def _relevant(moments: list[Moment], start: int, horizon: int, is_open: bool) -> list[Moment]:
@@ -177,10 +186,10 @@ def _look_ahead(judged: Judged, course: _Course, now: int) -> None:
     upcoming = [judged.due_at + 1] if judged.due_at is not None else []
     for percent in judged.policy.warnings:
         left = course.target * percent // 100 - course.used
-        at = calendar.add_us(course.since, left, judged.policy.boundary) if left > 0 else course.since
-        if at <= now:
+        at = _used_up(calendar, course.since, left, judged.policy.boundary) if left > 0 else course.since
+        if at is not None and at <= now:
             passed.append(percent)
-        else:
+        elif at is not None:
             upcoming.append(at)
     judged.passed = tuple(passed)
     judged.next_at = min(upcoming, default=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from domain.errors import CommandRefused, Reason
 from domain.policies import PRIORITIES, STATUSES, Attributes, Bundle
@@ -66,8 +67,7 @@ def order(fact: Fact) -> tuple[int, int, int, str]:
     return (fact.at, rank, fact.sequence, fact.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where an event belongs and why. ``ticket`` is None for what concerns none; ``opens``: it begins a new one."""
 
     ticket: str | None
@@ -164,8 +164,7 @@ def fact_of(event: InteractionReceived, contact_point: str) -> Fact:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A ticket from one instant on, until the next moment. ``by``: the event that made it so, or ``time``."""
 
     at: int

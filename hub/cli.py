@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from hub.accounts import AccountsInvalid
 from hub.local.process import StackError
 from runtime import logging
 from runtime.settings import SettingInvalid, Settings, load
+from runtime.topics_admin import TopicRefused
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 local = typer.Typer(no_args_is_help=True, help="Kafka, PostgreSQL and Alertmanager on this machine, the real ones.")
@@ -31,7 +33,7 @@ out = Console()
 err = Console(stderr=True)
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Where the servers keep their data and logs; default: .local in the project.", show_default=False),
+    typer.Option(help="Where the servers keep data and logs; default: .local in the project.", show_default=False),
 ]
 
 
@@ -239,6 +241,18 @@ def main() -> None:
     zoneinfo.reset_tzpath(())
     try:
         app()
-    except (HubError, SettingInvalid, AccountsInvalid, StackError) as error:
-        err.print(f"[bold red]hub:[/] {error}", highlight=False)
+    except Exception as error:
+        words = in_words(error)
+        if words is None:
+            raise
+        err.print("[bold red]hub:[/]", end=" ")
+        err.print(words, highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
+
+
+def in_words(error: Exception) -> str | None:
+    """What a person can do about an error; None for one that is a fault of ours."""
+    if isinstance(error, KafkaError):
+        return f"Kafka at {settings().kafka} (HUB_KAFKA) does not answer as it should: {error}"
+    known = (HubError, SettingInvalid, AccountsInvalid, StackError, TopicRefused)
+    return str(error) if isinstance(error, known) else None

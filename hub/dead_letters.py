@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 from rich.table import Table
 
@@ -34,18 +34,22 @@ class Letter:
 async def letters(settings: Settings) -> AsyncIterator[Letter]:
     """Every dead letter that is kept, oldest first within a partition; one that was written twice comes once."""
     topic = settings.topic("interaction-received-dlq")
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50)
+    # Named here and not assigned later: without a topic aiokafka asks for no metadata, and would know no partitions.
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+    )
     await consumer.start()
     try:
-        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or set())]
-        ends = await consumer.end_offsets(parts)
-        begins = await consumer.beginning_offsets(parts)
+        ends = await consumer.end_offsets(consumer.assignment())
+        begins = await consumer.beginning_offsets(consumer.assignment())
         seen = set[str]()
-        for part in parts:
+        for part in sorted(ends):
             if begins[part] == ends[part]:
                 continue
-            consumer.assign([part])
-            consumer.seek(part, begins[part])
             while await consumer.position(part) < ends[part]:
                 for record in (await consumer.getmany(part, timeout_ms=500)).get(part, []):
                     found = _letter(record.headers, record.key, record.value, record.timestamp)

@@ -47,6 +47,8 @@ def sentence(verdict: SlaVerdictIssued) -> str:
             return f"Met: {promise} was promised, and it took {lasting(verdict.elapsed)} until {at(verdict.ended_at)}."
         case "breached":
             return f"Breached at {at(verdict.due_at)}: {promise} was promised; {lasting(verdict.elapsed)} had passed."
+        case "ended":
+            return f"Done late at {at(verdict.ended_at)}: it took {lasting(verdict.elapsed)}; {promise} was promised."
         case "retracted":
             return f"Retracted at {at(verdict.judged_at)}: what became known since shows {lasting(verdict.elapsed)}."
         case _:

@@ -20,9 +20,10 @@ from adapters.email.receive import EmailAdapter
 from adapters.whatsapp.receive import WhatsApp
 from consumers.alerts.alertmanager import AlertmanagerReceiver
 from consumers.alerts.consumer import Alerts
+from consumers.alerts.inbox import AlertsStopped
 from consumers.alerts.receiver import Receiver
 from consumers.alerts.webhook import WebhookReceiver
-from consumers.projector import Projector, Topics
+from consumers.projector import Projector, ProjectorStopped, Topics
 from domain.casework import derived_id
 from domain.errors import Reason, Unavailable
 from hub import accounts as account_file
@@ -34,6 +35,7 @@ from projections.postgres import open_pool, reading
 from projections.timeline import store as timeline
 from runtime.blobs import FolderBlobs
 from runtime.clock import Clock, clock_for
+from runtime.failstop import fail_stop
 from runtime.publisher import KafkaPublisher
 from runtime.publisher import Topics as PublisherTopics
 from runtime.settings import Settings
@@ -167,7 +169,10 @@ async def project(settings: Settings) -> None:
         group=f"{settings.topic_prefix}hub-projector",
         session_timeout=settings.session_timeout,
     )
-    await until_stopped(projector.run)
+    try:
+        await until_stopped(projector.run)
+    except ProjectorStopped as error:
+        fail_stop(f"projector: {error}")
 
 
 def receivers_of(settings: Settings) -> list[Receiver]:
@@ -195,7 +200,10 @@ async def alert(settings: Settings) -> None:
         group=f"{settings.topic_prefix}hub-alerts",
         session_timeout=settings.session_timeout,
     )
-    await until_stopped(alerts.run)
+    try:
+        await until_stopped(alerts.run)
+    except AlertsStopped as error:
+        fail_stop(f"alerts: {error}")
 
 
 class ParseFailed(msgspec.Struct, frozen=True):

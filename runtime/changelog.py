@@ -1,7 +1,8 @@
 """A partition's state as a compacted topic: each key with the input offset it includes, and the position of the whole.
 
 A value is eight bytes of that offset (big endian) and the state's own bytes. Where several processes wrote (one of them
-no longer the owner), the record with the highest offset counts, not the last one.
+no longer the owner), the record with the highest offset counts, not the last one. Compaction knows nothing of that, so
+whoever restores writes such a record down again.
 """
 
 from __future__ import annotations
@@ -33,10 +34,17 @@ class Position(msgspec.Struct, array_like=True):
 
 @dataclass(slots=True)
 class Restored:
-    """What a changelog partition says. ``end``: the offset that the next record written to it must get."""
+    """What a changelog partition says. ``end``: the offset that the next record written to it must get.
+
+    ``values``: the state at the position, each key with the offset it includes. ``ahead``: keys of a batch that became
+    durable in part, without its position; None for a removed one. ``overwritten``: records that an older one of another
+    process stands after, to be written again.
+    """
 
     position: Position
     values: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    ahead: dict[bytes, tuple[int, bytes | None]] = field(default_factory=dict)
+    overwritten: list[Item] = field(default_factory=list)
     end: int = 0
     records: int = 0
     seconds: float = 0.0
@@ -59,6 +67,7 @@ class Restoring:
     def __init__(self) -> None:
         self._kept: dict[bytes, tuple[int, bytes | None]] = {}
         self._position = Position()
+        self._overwritten: set[bytes] = set()
 
     def read(self, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Take one record."""
@@ -67,6 +76,9 @@ class Restoring:
                 found = msgspec.msgpack.decode(value, type=Position)
                 if found.next >= self._position.next:
                     self._position = found
+                    self._overwritten.discard(key)
+                else:
+                    self._overwritten.add(key)
             return
         if value is None:
             applied = next((int.from_bytes(data, "big") for name, data in headers if name == APPLIED), -1)
@@ -75,11 +87,22 @@ class Restoring:
         kept = self._kept.get(key)
         if kept is None or applied >= kept[0]:
             self._kept[key] = (applied, None if value is None else value[8:])
+            self._overwritten.discard(key)
+        else:
+            self._overwritten.add(key)
 
     def result(self) -> Restored:
-        """What was gathered, without the removed keys."""
-        values = {key: (applied, value) for key, (applied, value) in self._kept.items() if value is not None}
-        return Restored(self._position, values)
+        """What was gathered, without the keys that were removed at the position."""
+        found = Restored(self._position)
+        for key, (applied, value) in self._kept.items():
+            if applied >= self._position.next:
+                found.ahead[key] = (applied, value)
+            elif value is not None:
+                found.values[key] = (applied, value)
+        found.overwritten = [entry(key, *self._kept[key]) for key in sorted(self._overwritten - {POSITION})]
+        if POSITION in self._overwritten:
+            found.overwritten.append(position_entry(self._position))
+        return found
 
 
 async def restore(bootstrap: str, topic: str, partition: int) -> Restored:

@@ -33,8 +33,9 @@ log = structlog.get_logger()
 class Fold(Protocol):
     """The pure rules of a stage for one partition. ``applied`` of a key is the offset of the last record folded in."""
 
-    def restore(self, values: dict[bytes, tuple[int, bytes]], mark: bytes) -> None:
-        """Take the state over from the changelog: key to (applied offset, bytes), and what ``mark`` gave."""
+    def restore(self, restored: Restored) -> None:
+        """Take the state over from the changelog. Keys that are ahead of the position say nothing and change nothing
+        until the log has come to where they are."""
         ...
 
     def mark(self) -> bytes:
@@ -162,7 +163,7 @@ class Stage(Worker):
             head = (await probe.end_offsets([tp]))[tp]
             restored = await restore(self.settings.kafka, self._changelog, partition)
             fold = self._new_fold()
-            fold.restore(restored.values, restored.position.mark)
+            fold.restore(restored)
             return self._own(partition, generation, fold, restored, head)
 
     def _own(self, partition: int, generation: int, fold: Fold, restored: Restored, head: int) -> Partition:

@@ -11,9 +11,11 @@ import msgspec
 from schemas.records import TicketCommand
 
 
-class Fact(msgspec.Struct, array_like=True):
+class Fact(msgspec.Struct, array_like=True, gc=False):
     """An event as far as promises depend on it. ``at``: instant of the event; ``ticket`` and ``because``: recorded
-    decision which ticket it joined. ``automatic``: no person wrote it."""
+    decision which ticket it joined. ``automatic``: no person wrote it.
+
+    Nothing in it can be part of a cycle, so the garbage collector need not walk hundreds of thousands of them."""
 
     at: int
     id: str
@@ -37,6 +39,7 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
     """What was published of one cycle of one promise. ``outcome``: met, breached, cancelled, or empty while it runs.
 
     ``version``: the bundle a finished cycle was judged by, which it keeps. ``revision``: number of verdicts so far.
+    ``ended``: a breached promise was done at last, and that was said.
     """
 
     metric: str
@@ -46,6 +49,7 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
     revision: int = 0
     episode: int = 0
     version: int = 0
+    ended: bool = False
 
 
 class TicketState(msgspec.Struct, array_like=True):

@@ -275,6 +275,8 @@ class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
 class SlaVerdictIssued(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a promise: warned, met, breached, retracted or cancelled, with the evidence to recompute it.
 
+    ``ended`` says that a breached promise was done at last, with its final ``elapsed``; it stays breached.
+
     ``elapsed`` is the sum of ``counted`` over the evidence. ``revision`` numbers the verdicts of one clock from 1.
     ``episode`` rises when a verdict is retracted; ``quiet`` says why nobody is to be paged for it, else null.
     """

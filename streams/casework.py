@@ -15,6 +15,7 @@ from domain.casework import Casework, Output
 from domain.errors import HubError
 from domain.policies import Bundle, read_bundle
 from runtime.appending import Item
+from runtime.changelog import Restored
 from schemas.casework_state import CustomerState
 from schemas.codec import Codec, NotDecodable
 from schemas.records import (
@@ -67,24 +68,32 @@ class CaseworkFold:
         self.casework = Casework(retention_days)
         self._codec = codec
         self._topics = topics
-        self._applied: dict[str, int] = {}
+        #: Customers of a batch that became durable in part: their state is ahead of the position, and waits for it.
+        self._ahead: dict[str, tuple[int, bytes | None]] = {}
         self._reserved: dict[bytes, tuple[int, bytes]] = {}
         self._offset = -1
 
-    def restore(self, values: dict[bytes, tuple[int, bytes]], mark: bytes) -> None:
+    def restore(self, restored: Restored) -> None:
         """Take the state over from the changelog."""
-        for key, (applied, value) in values.items():
-            if key.startswith(BUNDLE):
+        held = msgspec.msgpack.decode(restored.position.mark, type=Mark) if restored.position.mark else Mark()
+        self.casework.reached, self.casework.current = held.reached, held.current
+        for key, (_, value) in (restored.values | restored.ahead).items():
+            if key.startswith(BUNDLE) and value is not None:
                 published = self._codec.decode(value)
                 assert isinstance(published, ConfigurationPublished)
                 self.casework.bundles[published.version] = read_published(published)
-            else:
-                customer = key.decode()
+        for key, (_, value) in restored.values.items():
+            if not key.startswith(BUNDLE):
+                self.casework.put(key.decode(), _decode(value))
+        customers = {key: found for key, found in restored.ahead.items() if not key.startswith(BUNDLE)}
+        self._ahead = {key.decode(): found for key, found in customers.items()}
+
+    def _take_in(self, offset: int) -> None:
+        """The customers that were ahead are now where the log is: everything up to ``offset`` is folded."""
+        for customer in [name for name, (applied, _) in self._ahead.items() if applied <= offset]:
+            _, value = self._ahead.pop(customer)
+            if value is not None:
                 self.casework.put(customer, _decode(value))
-                self._applied[customer] = applied
-        held = msgspec.msgpack.decode(mark, type=Mark) if mark else Mark()
-        self.casework.reached, self.casework.current = held.reached, held.current
-        self.casework.restored()
 
     def mark(self) -> bytes:
         """The time reached and the bundles in force."""
@@ -92,6 +101,8 @@ class CaseworkFold:
 
     def step(self, record: ConsumerRecord) -> Iterable[tuple[str, Item]]:
         """Fold one record; the outputs as (topic, item). What can't be read or carried out becomes a dead letter."""
+        if self._ahead:
+            self._take_in(record.offset - 1)
         self._offset = record.offset
         try:
             value = self._codec.decode(record.value or b"")
@@ -112,7 +123,7 @@ class CaseworkFold:
 
     def _received(self, record: ConsumerRecord, event: InteractionReceived) -> list[tuple[str, Item]]:
         customer = (record.key or b"").decode()
-        if record.offset <= self._applied.get(customer, -1):
+        if customer in self._ahead:
             return []
         point = next((value.decode() for name, value in record.headers if name == DECIDED_BY), "")
         return [self._item(output) for output in self.casework.received(customer, point, event)]
@@ -136,14 +147,12 @@ class CaseworkFold:
         for customer in self.casework.touched():
             state = self.casework.customers.get(customer)
             found.append((customer.encode(), self._offset, None if state is None else _encode(state)))
-            if state is None:
-                self._applied.pop(customer, None)
-            else:
-                self._applied[customer] = self._offset
         return found
 
     def due(self) -> int | None:
         """The earliest instant (µs) at which time alone changes something."""
+        if self._ahead:
+            self._take_in(self._offset)
         return self.casework.due()
 
     def size(self) -> int:

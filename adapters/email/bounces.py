@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.email.automatic import by_machine
 from adapters.email.threading import own_id, thread
-from adapters.email.vendor import Mail, address, clean, content_type, decoded, leaves, source
+from adapters.email.vendor import Mail, address, clean, content_type, decoded, inner, leaves, source
 
 BOUNCED = "email.bounced"
 DELAYED = "email.delayed"
@@ -100,12 +100,10 @@ def read(mail: Mail, envelope_from: str | None) -> Bounce | None:
 
 def _fields(part: Message, mail: Mail) -> list[tuple[str, str]]:
     """The fields of a delivery-status part, names in lower case; the parser gives its groups as messages."""
-    inner = part.get_payload()
-    groups = inner if isinstance(inner, list) else [_headers(decoded(part, mail, _PROSE_LIMIT))]
+    groups = inner(part) if part.is_multipart() else [_headers(decoded(part, mail, _PROSE_LIMIT))]
     return [
         (name.lower(), clean(" ".join(str(value)[:_FIELD_LIMIT].split())))
         for group in groups
-        if isinstance(group, Message)
         for name, value in group.raw_items()
     ]
 
@@ -158,10 +156,9 @@ def _original(parts: list[Message], mail: Mail) -> Message | None:
     for part in parts[1:]:
         kind = content_type(part)
         if kind in ("text/rfc822-headers", "message/rfc822-headers", "message/rfc822", "message/global", "text/rfc822"):
-            inner = part.get_payload()
-            found = inner[0] if isinstance(inner, list) and inner else _headers(decoded(part, mail, _PROSE_LIMIT))
-            if isinstance(found, Message) and found.keys():
-                return found
+            attached = inner(part) or [_headers(decoded(part, mail, _PROSE_LIMIT))]
+            if attached[0].keys():
+                return attached[0]
     prose = _prose(parts, mail)
     quoted = _QUOTED_ID.search(prose)
     if quoted is None:

@@ -17,7 +17,7 @@ from mailparser_reply.parser import EmailMessage as ReplyPatterns
 
 from adapters.contract import BlobStore
 from adapters.email import markup
-from adapters.email.vendor import PARSER_ERRORS, Mail, children, clean, content_type, decoded, payload
+from adapters.email.vendor import PARSER_ERRORS, Mail, children, clean, content_type, decoded, inner, payload
 from schemas.records import Attachment
 
 TEXT_LIMIT = 32_000
@@ -53,7 +53,7 @@ def attachments(mail: Mail, blobs: BlobStore) -> list[Attachment]:
     files = _files(mail.message)
     if len(files) > ATTACHMENT_LIMIT:
         mail.note("attachments-cut")
-    return [_attachment(part, mail, blobs) for part in files[:ATTACHMENT_LIMIT]]
+    return [_attachment(part, mail, blobs) for part in files]
 
 
 def newest(whole: str) -> str:
@@ -102,9 +102,9 @@ def _is_file(part: Message) -> bool:
 def _text(part: Message, mail: Mail, root: bool = True) -> list[tuple[str, bool]]:
     """The texts under a part, and for each whether it was made of HTML."""
     kind = content_type(part)
-    inner = children(part)
-    if inner:
-        found = [_text(child, mail, root=False) for child in (inner[:1] if kind == "multipart/report" else inner)]
+    parts = children(part)
+    if parts:
+        found = [_text(child, mail, root=False) for child in (parts[:1] if kind == "multipart/report" else parts)]
         if kind != "multipart/alternative":
             return [one for several in found for one in several]
         said = [several for several in found if _joined(several)]
@@ -123,12 +123,12 @@ def _files(message: Message) -> list[Message]:
     waiting = [message]
     while waiting:
         part = waiting.pop()
-        inner = children(part)
-        waiting += reversed(inner)
+        parts = children(part)
+        waiting += reversed(parts)
         kind = content_type(part)
         is_said = part is message and kind in ("text/plain", "text/html")
         # A multipart without parts is broken; the raw mail keeps what it held.
-        if not inner and not is_said and not kind.startswith("multipart/") and kind not in _REPORTS and _is_file(part):
+        if not parts and not is_said and not kind.startswith("multipart/") and kind not in _REPORTS and _is_file(part):
             found.append(part)
     return found
 
@@ -141,7 +141,7 @@ def _attachment(part: Message, mail: Mail, blobs: BlobStore) -> Attachment:
     except PARSER_ERRORS:
         name = ""
         mail.note("file-name-unreadable")
-    data = _attached_message(part, mail) if kind.startswith("message/") else payload(part)
+    data = attached_message(part, mail) if kind.startswith("message/") else payload(part)
     name = re.sub(r"[\x00-\x1f\x7f]", "_", clean(name).replace("\\", "/").rpartition("/")[2]).strip()[:200]
     return Attachment(
         name=name or "unnamed",
@@ -152,19 +152,16 @@ def _attachment(part: Message, mail: Mail, blobs: BlobStore) -> Attachment:
     )
 
 
-def _attached_message(part: Message, mail: Mail) -> bytes:
+def attached_message(part: Message, mail: Mail) -> bytes:
     """An attached mail as bytes; the parser has taken it apart, so it is put together again."""
-    inner = part.get_payload()
-    if not isinstance(inner, list):
-        return payload(part)
-    return b"\n".join(as_bytes(one, mail) for one in inner if isinstance(one, Message))
+    return b"\n".join(as_bytes(one, mail) for one in inner(part)) if part.is_multipart() else payload(part)
 
 
-def as_bytes(inner: Message, mail: Mail) -> bytes:
+def as_bytes(message: Message, mail: Mail) -> bytes:
     """An attached mail put together again; what can't be is noted, and stands in the raw mail."""
     try:
         # compat32 writes headers as they came, where the default policy would parse and may fail on them.
-        return inner.as_bytes(policy=compat32)
+        return message.as_bytes(policy=compat32)
     except PARSER_ERRORS:
         mail.note("attached-mail-unreadable")
         return b""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC
-from email.message import Message
 from email.utils import parsedate_to_datetime
 
 from adapters.contract import Account, BlobStore, Delivery, event_id
@@ -99,11 +98,8 @@ def fingerprint(mail: Mail) -> str:
     for part in leaves(mail.message):
         kind = content_type(part)
         digest.update(kind.encode("utf-8", "replace") + b"\x00")
-        inner = part.get_payload()
-        if isinstance(inner, list) and kind.startswith("message/"):
-            data = b"\n".join(content.as_bytes(one, mail) for one in inner if isinstance(one, Message))
-        else:
-            data = payload(part)
+        # A multipart has no bytes of its own; its parts come after it.
+        data = content.attached_message(part, mail) if kind.startswith("message/") else payload(part)
         digest.update(hashlib.sha256(b"".join(data.split())).digest() if kind[:5] in ("text/", "messa") else data)
     return digest.hexdigest()
 

@@ -221,12 +221,16 @@ def content_type(part: Message) -> str:
         return "application/octet-stream"
 
 
+def inner(part: Message) -> list[Message]:
+    """The messages that a part holds: the parts of a multipart, the one that is attached, a report's groups."""
+    # get_payload() alone would decode a text, and fails on some charsets.
+    held = part.get_payload() if part.is_multipart() else []
+    return [one for one in held if isinstance(one, Message)] if isinstance(held, list) else []
+
+
 def children(part: Message) -> list[Message]:
     """The parts of a multipart; none for anything else. An attached message counts as one part, not as its parts."""
-    payload = part.get_payload()
-    if not isinstance(payload, list) or content_type(part).startswith("message/"):
-        return []
-    return [child for child in payload if isinstance(child, Message)]
+    return [] if content_type(part).startswith("message/") else inner(part)
 
 
 def leaves(message: Message) -> Iterator[Message]:
@@ -239,12 +243,12 @@ def leaves(message: Message) -> Iterator[Message]:
 
 
 def payload(part: Message) -> bytes:
-    """The bytes of a part with its transfer encoding undone; as they came when that fails."""
+    """The bytes of a part with its transfer encoding undone, as far as that can be; none for a multipart."""
     try:
         decoded = part.get_payload(decode=True)
-        return decoded if isinstance(decoded, bytes) else b""
     except PARSER_ERRORS:
-        return str(part.get_payload()).encode("utf-8", "surrogateescape")
+        return b""
+    return decoded if isinstance(decoded, bytes) else b""
 
 
 def decoded(part: Message, mail: Mail, limit: int) -> str:

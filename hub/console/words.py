@@ -26,6 +26,7 @@ OUTCOMES = {
     "warned": "Warning",
     "met": "Kept",
     "breached": "Missed",
+    "ended": "Done late",
     "retracted": "Taken back",
     "cancelled": "Cancelled",
 }

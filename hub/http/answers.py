@@ -259,7 +259,7 @@ class Verdict(BaseModel):
     ticket: str
     metric: str
     cycle: int
-    outcome: str = Field(description="warned, met, breached, retracted or cancelled")
+    outcome: str = Field(description="warned, met, breached, ended (a breached promise was done at last), retracted or cancelled")
     revision: int
     episode: int
     target_seconds: float

@@ -6,6 +6,8 @@ somebody gave it; it opens only what is read, so that no other site can make a b
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 from typing import Annotated
@@ -21,6 +23,7 @@ from runtime.settings import SettingInvalid
 
 COOKIE = "hub_session"
 SESSION_SECONDS = 12 * 3600
+_LINGER_BYTES, _LINGER_SECONDS = 64 * 1024 * 1024, 10.0
 _READS = frozenset({"GET", "HEAD"})
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -118,6 +121,8 @@ class Shell:
 
         length = Headers(scope=scope).get("content-length", "")
         if length.isascii() and length.isdigit() and int(length) > self._limit:
+            if "expect" not in Headers(scope=scope):
+                await _listen_to_the_end(receive)
             refusal = answer(Request(scope), 413, self._too_large(), "too_large", headers={"Connection": "close"})
             await refusal(scope, receive, send_with_headers)
             return
@@ -128,6 +133,8 @@ class Shell:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limit:
+                if message.get("more_body"):
+                    await _listen_to_the_end(receive)
                 raise Refused(413, self._too_large(), "too_large", {"Connection": "close"})
             return message
 
@@ -135,3 +142,18 @@ class Shell:
 
     def _too_large(self) -> str:
         return f"the body has more than {self._limit} bytes, the setting HUB_BODY_LIMIT"
+
+
+async def _listen_to_the_end(receive: Receive) -> None:
+    """Read away what is still being sent, within bounds.
+
+    A connection closed on a sender who is still talking is reset, and he never hears why.
+    """
+    taken = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while taken < _LINGER_BYTES:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,9 +21,11 @@ from projections.timeline import store as timeline
 from projections.verdicts import store as verdicts
 from schemas.records import SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 
+if TYPE_CHECKING:
+    from projections.postgres import Connection
+
 OUTPUTS = ("timeline-entry-added", "ticket-changed", "sla-verdict-issued")
 TOPICS = ("interaction-received", "interaction-identified", "interaction-received-dlq", "casework-changelog", *OUTPUTS)
-Connection = asyncpg.Connection[Any]  # Any: rows of any shape
 Places = dict[tuple[str, int], int]
 
 

@@ -130,7 +130,7 @@ def _route(evidence: Evidence, found: Expected, partition: int, record: Consumer
 def fold_partition(
     evidence: Evidence, records: Sequence[ConsumerRecord], retention_days: int
 ) -> tuple[State, list[tuple[str, str, tuple[bytes | None, bytes | None]]]]:
-    """Fold a partition's log from its first record on. Returns its state, and the outputs as (topic, id, key, value)."""
+    """Fold a partition's log from its first record on. Returns its state, and the outputs: topic, id, (key, value)."""
     prefixed = {name: evidence.prefix + getattr(TOPICS, name) for name in TOPICS.__slots__}
     fold = CaseworkFold(CODEC, CaseworkTopics(**prefixed), retention_days)
     outputs = []

@@ -1,7 +1,7 @@
 """The parts of ``docs/`` that are made from the code: tables of settings, commands, metrics, topics and event types.
 
 They stand between ``<!-- made: name -->`` and ``<!-- end -->``. After a change of the code, write them anew with
-``python -m tests.docs.reference``; a test fails until that was done. Everything outside of the marks is written by hand.
+``python -m tests.docs.reference``; a test fails until that was done. All else is written by hand.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, get_args, get_origin, get_type_hints
 
-import click
 import msgspec
 import typer
 from prometheus_client.metrics import MetricWrapperBase
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from hub.cli import app
 from runtime import metrics
@@ -68,14 +68,20 @@ def all_metrics() -> str:
     return "\n".join(rows)
 
 
-def leaves(command: click.Command | None = None, path: str = "hub") -> Iterator[tuple[str, click.Command]]:
+def leaves() -> Iterator[tuple[str, TyperCommand]]:
     """Every command that does something, with its words: ``hub dlq list``."""
-    command = command or typer.main.get_command(app)
-    within: dict[str, click.Command] = getattr(command, "commands", {})
-    if not within:
-        yield path, command
-    for name, inner in within.items():
-        yield from leaves(inner, f"{path} {name}")
+
+    def within(group: TyperGroup, path: str) -> Iterator[tuple[str, TyperCommand]]:
+        for name, command in group.commands.items():
+            if isinstance(command, TyperGroup):
+                yield from within(command, f"{path} {name}")
+            else:
+                assert isinstance(command, TyperCommand)
+                yield f"{path} {name}", command
+
+    root = typer.main.get_command(app)
+    assert isinstance(root, TyperGroup)
+    return within(root, "hub")
 
 
 def commands() -> str:
@@ -84,19 +90,18 @@ def commands() -> str:
     for path, command in leaves():
         usage = [path]
         rows = _table("argument or option", "default", "meaning")
-        for parameter in command.params:
-            if parameter.name == "help":
-                continue
-            name = str(parameter.name).upper()
-            shown = parameter.opts[0] if isinstance(parameter, click.Option) else name
-            if isinstance(parameter, click.Argument):
-                usage.append(("{}…" if parameter.nargs != 1 else "{}").format(name if parameter.required else f"[{name}]"))
-            default = "required" if parameter.required else "none"
-            if isinstance(parameter.default, str | int) and parameter.default not in ("", False):
-                default = f"`{parameter.default}`"
-            rows.append(f"| `{shown}` | {default} | {getattr(parameter, 'help', '')} |")
-        if any(isinstance(parameter, click.Option) and parameter.name != "help" for parameter in command.params):
-            usage.append("[OPTIONS]")
+        for given in command.params:
+            assert isinstance(given, TyperArgument | TyperOption)
+            name = given.opts[0] if isinstance(given, TyperOption) else str(given.name).upper()
+            if isinstance(given, TyperArgument):
+                many = "…" if given.nargs != 1 else ""
+                usage.append(f"{name}{many}" if given.required else f"[{name}{many}]")
+            else:
+                usage.append(f"[{name}]" if given.is_flag else f"[{name} {str(given.name).upper()}]")
+            default = "required" if given.required else "none"
+            if isinstance(given.default, str | int) and given.default not in ("", False):
+                default = f"`{given.default}`"
+            rows.append(f"| `{name}` | {default} | {given.help} |")
         parts.append(f"## `{path}`\n\n    {' '.join(usage)}\n\n{' '.join((command.help or '').split())}\n")
         if len(rows) > 2:
             parts.append("\n".join(rows) + "\n")
@@ -116,9 +121,7 @@ def all_topics() -> str:
     """A section per topic, from its yaml."""
     parts = []
     for topic in topics().values():
-        values = ", ".join(f"`{name}`" for name in topic.values) or {"bytes": "bytes as they came", "msgpack": "msgpack"}[
-            topic.encoding
-        ]
+        values = ", ".join(f"`{name}`" for name in topic.values) or topic.encoding
         rows = [
             *_table("", ""),
             f"| key | {topic.key} |",

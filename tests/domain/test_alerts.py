@@ -116,11 +116,10 @@ def test_a_later_episode_closes_what_an_earlier_one_left_open() -> None:
     assert decisions[1].closes == ((warning(75), Because.OVERTAKEN),)
 
 
-def test_a_breach_that_has_ended_is_announced_and_closed() -> None:
-    (only,) = read(verdict("breached", 1, ended_at=DUE + HOUR))
-    assert (only.opens, only.closes) == (breach(), ((breach(), Because.ENDED),))
-    later = read(verdict("breached", 1), verdict("breached", 2, ended_at=DUE + HOUR))[1]
-    assert (later.opens, later.closes) == (None, ((breach(), Because.ENDED),))
+def test_a_breach_is_closed_when_the_promise_is_done_at_last() -> None:
+    opened, ended = read(verdict("breached", 1), verdict("ended", 2, ended_at=DUE + HOUR))
+    assert (opened.opens, opened.closes) == (breach(), ())
+    assert (ended.opens, ended.closes) == (None, ((breach(), Because.ENDED),))
 
 
 def test_a_quiet_breach_is_kept_and_opens_nothing_but_closes_the_warning() -> None:
@@ -159,7 +158,7 @@ def courses(draw: st.DrawFn) -> list[SlaVerdictIssued]:
                 found.append(verdict("retracted", len(found) + 1, episode))
                 episode, announced, warned = episode + 1, "", 0
             else:
-                found.append(verdict("breached", len(found) + 1, episode, ended_at=DUE + HOUR))
+                found.append(verdict("ended", len(found) + 1, episode, ended_at=DUE + HOUR))
             continue
         outcome = draw(st.sampled_from(["warned", "moved", "met", "breached", "cancelled"]))
         if outcome == "moved":

@@ -97,7 +97,17 @@ def test_an_answer_at_the_due_instant_is_in_time() -> None:
 
 def test_an_answer_after_the_due_is_a_breach_even_if_nobody_looked_before() -> None:
     outputs = play(hub(), MAIL, event("reply", "email.sent", 60.5))
-    assert verdicts(outputs) == [("first_response", "breached", None)]
+    assert verdicts(outputs) == [("first_response", "breached", None), ("first_response", "ended", None)]
+
+
+def test_a_breached_promise_that_is_done_at_last_says_so_once_with_all_the_time_it_took() -> None:
+    work = hub()
+    play(work, MAIL, 61)
+    done = play(work, event("reply", "email.sent", 90))
+    assert verdicts(done) == [("first_response", "ended", None)]
+    ended = next(o for o in done if isinstance(o, SlaVerdictIssued))
+    assert (ended.elapsed, sum(i.counted for i in ended.evidence)) == (90 * MINUTE, 90 * MINUTE)
+    assert verdicts(play(work, event("more", "email.sent", 95), 120)) == []
 
 
 def test_a_bot_an_absence_note_and_a_note_answer_nothing() -> None:
@@ -233,6 +243,16 @@ def test_a_new_policy_reaches_an_open_ticket_with_its_next_event_and_leaves_fini
     touched = play(work, event("more", "email.received", 151))
     assert verdicts(touched) == [("resolution", "breached", None)]
     assert [c.policy for c in last_ticket(touched).clocks] == ["standard", "strict"]
+
+
+def test_a_target_that_the_calendar_never_uses_up_is_never_due_and_stops_nothing() -> None:
+    rarely = {"tz": "Etc/UTC", "hours": {"mon": [["09:00", "09:01"]]}}
+    document = {
+        "calendars": {"rarely": rarely},
+        "policies": [{"name": "p", "calendar": "rarely", "targets": {"resolution": "900h"}}],
+    }
+    outputs = play(hub(document), MAIL)
+    assert [clock.due_at for clock in last_ticket(outputs).clocks] == [None]
 
 
 def test_when_no_policy_promises_it_any_more_the_clock_is_cancelled() -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from mail_fakes import mail, read
 
@@ -111,6 +112,12 @@ def test_a_bounce_belongs_to_the_mail_that_was_sent() -> None:
 def test_a_bounce_of_an_answer_belongs_to_the_thread_of_the_question() -> None:
     sent = "Message-ID: <sent@own.example>\nReferences: <m1@example.com>\nIn-Reply-To: <m1@example.com>"
     assert read(report("failed", original=sent)).conversation == read(mail()).conversation == "m1@example.com"
+
+
+def test_bytes_that_are_no_text_in_a_report_do_no_harm() -> None:
+    event = read(report("failed").encode().replace(b"Customer@example.com", b"Kund\xff@example.com"))
+    assert msgspec.json.encode(event)
+    assert event.type == "email.bounced"
 
 
 def test_one_failed_recipient_makes_a_bounce() -> None:

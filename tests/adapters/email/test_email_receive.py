@@ -278,6 +278,36 @@ def test_a_mail_nested_too_deep_keeps_its_header() -> None:
     assert facts(event).defects[0] == "nested-too-deep"
 
 
+HOSTILE = {
+    "nested html": mail("<div>" * 400_000, content_type="text/html"),
+    "unclosed tags": mail("<a href='" * 200_000 + "<!--" * 100_000, content_type="text/html"),
+    "words of a quote's head": mail("On " * 42_000, subject="Re: Order"),
+    "lines of a quote's head": mail(("On " * 95 + "\n") * 440, subject="Re: Order"),
+    "empty lines": mail("\n" * 128_000 + "x", subject="Re: Order"),
+    "parameters of each part": mail(
+        ("--b\nContent-Type: text/plain;" + "a=b;" * 200 + "\n\nx\n") * 1990 + "--b--",
+        content_type="multipart/mixed; boundary=b",
+    ),
+    "repeated headers": "To: a@example.com\n" * 50_000 + mail(),
+    "comments in an address": mail(**{"from": "(" * 60_000}),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_mail_takes_no_minutes(body: str) -> None:
+    assert read(body, envelope_from="customer@example.com").type == "email.received"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain; charset*=nowhere''x", "text/plain; charset*0*=a''b", 'text/plain; charset="\x01"', "text/", "/", ";"],
+)
+def test_a_broken_content_type_loses_no_mail(content_type: str) -> None:
+    event = read(mail("?", content_type=content_type).encode().replace(b"?", b"\xff"))
+    assert event.subject == "Order 17"
+
+
 @pytest.mark.parametrize("body", [b"", b"\r\n", b"no header", b"\x00\xff", b"\n\nSubject: late\n"])
 def test_bytes_without_a_header_are_no_mail(body: bytes) -> None:
     with pytest.raises(Unreadable) as refused:

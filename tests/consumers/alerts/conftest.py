@@ -101,7 +101,8 @@ def answer(status: int) -> Behaviour:
     """Say ``status``."""
 
     async def behave(heard: Heard, request: web.Request) -> web.Response:
-        return web.Response(status=status, text="said by the test")
+        headers = {"location": str(request.url)} if status // 100 == 3 else None
+        return web.Response(status=status, text="said by the test", headers=headers)
 
     return behave
 

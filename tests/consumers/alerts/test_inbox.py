@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from consumers.alerts.inbox import Fenced, put
+from consumers.alerts.inbox import Fenced, fold, put
 from domain.alerts import Reading
 from projections.alerts import store
 from projections.alerts.store import Move
-from tests.consumers.alerts.conftest import NOW, TOPIC, Inbox, verdict
+from tests.consumers.alerts.conftest import NOW, TOPIC, Inbox, eventually, verdict
 
 pytestmark = pytest.mark.postgres
 
@@ -88,6 +88,25 @@ async def test_two_that_hold_the_same_partition_write_it_once(inbox: Inbox) -> N
 
     assert sorted(await asyncio.gather(*(attempt() for _ in range(5)))) == [False] * 4 + [True]
     assert len(await inbox.views()) == 1
+
+
+async def test_two_partitions_that_bring_verdicts_of_one_clock_take_turns(inbox: Inbox) -> None:
+    async with inbox.pool.acquire() as first, inbox.pool.acquire() as second:
+        await store.positions(second, TOPIC, [0])
+        transaction = first.transaction()
+        await transaction.start()
+        await store.alone(first)
+        changes, _ = fold({}, [verdict("breached", 1)])
+        await store.record(first, changes, ["webhook"], NOW)
+        later = asyncio.create_task(put(second, TOPIC, {0: Move(0, 1)}, [verdict("retracted", 2)], ["webhook"], NOW))
+
+        async def waits() -> bool:
+            held_up = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
+            return later.done() or bool(await first.fetchval(held_up, second.get_server_pid()))
+
+        await eventually(waits)
+        await transaction.commit()
+        assert await later == [Reading.CLOSED]
 
 
 async def test_alerts_of_a_ticket_are_listed_with_what_each_receiver_said(inbox: Inbox) -> None:

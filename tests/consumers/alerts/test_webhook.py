@@ -71,7 +71,7 @@ async def test_a_warning_and_a_retraction_say_so(server: Server) -> None:
         (answer(500), Answer.FAILED),
         (answer(503), Answer.UNAVAILABLE),
         (answer(429), Answer.THROTTLED),
-        (answer(302), Answer.MISCONFIGURED),
+        (answer(307), Answer.MISCONFIGURED),
         (answer(400), Answer.REFUSED),
         (answer(410), Answer.GONE),
         (drop, Answer.DROPPED),
