@@ -1,7 +1,7 @@
 """What every channel adapter is: a name, a check of who sends, and a pure reading of bytes into events.
 
 An adapter knows neither the server that calls it nor Kafka. A door (HTTP, LMTP, a TCP client) makes a ``Delivery`` of
-what arrived, calls ``verify`` and ``read``, hands the events to a ``Publisher`` and answers only when that has returned.
+what arrived, calls ``verify`` and ``read``, hands the events to a ``Publisher`` and answers when that has returned.
 """
 
 from __future__ import annotations

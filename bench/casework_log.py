@@ -146,7 +146,10 @@ class _Customer:
 
 
 class Log:
-    """The log's records, in order. ``size``: events in it; ``customers``: who takes part; ``partitions``: of the topic."""
+    """The log's records, in order. ``size``: events in it; ``customers``: who takes part; ``partitions``: the topic's.
+
+    ``now`` is the log's time so far.
+    """
 
     def __init__(self, size: int, customers: int, partitions: int, seed: int = 1) -> None:
         self._size = size
@@ -156,6 +159,7 @@ class Log:
         self._kinds = [kind for kind, share in _STORIES for _ in range(share)]
         self._customers = [self._customer(number) for number in range(customers)]
         self._sent = [0] * partitions
+        self.now = BEGIN
 
     def __iter__(self) -> Iterator[Entry]:
         for partition in range(self._partitions):
@@ -166,6 +170,7 @@ class Log:
         tick = BEGIN + TICK
         for _ in range(self._size):
             at, number = heapq.heappop(upcoming)
+            self.now = at
             while tick <= at:
                 for partition in range(self._partitions):
                     yield Entry(partition, None, self._codec.encode(TimeAdvanced(tick)), (), False)

@@ -76,9 +76,6 @@ class Restoring:
                 found = msgspec.msgpack.decode(value, type=Position)
                 if found.next >= self._position.next:
                     self._position = found
-                    self._overwritten.discard(key)
-                else:
-                    self._overwritten.add(key)
             return
         if value is None:
             applied = next((int.from_bytes(data, "big") for name, data in headers if name == APPLIED), -1)
@@ -99,9 +96,7 @@ class Restoring:
                 found.ahead[key] = (applied, value)
             elif value is not None:
                 found.values[key] = (applied, value)
-        found.overwritten = [entry(key, *self._kept[key]) for key in sorted(self._overwritten - {POSITION})]
-        if POSITION in self._overwritten:
-            found.overwritten.append(position_entry(self._position))
+        found.overwritten = [entry(key, *self._kept[key]) for key in sorted(self._overwritten)]
         return found
 
 

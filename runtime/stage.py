@@ -164,7 +164,19 @@ class Stage(Worker):
             restored = await restore(self.settings.kafka, self._changelog, partition)
             fold = self._new_fold()
             fold.restore(restored)
+            if self.app.consumer_generation_id != generation:
+                return None
+            await self._write_again(partition, restored)
             return self._own(partition, generation, fold, restored, head)
+
+    async def _write_again(self, partition: int, restored: Restored) -> None:
+        """A process that no longer owned the partition wrote an older state after a newer one; compaction would keep
+        the older. It may do so until it notices, and whoever owns the partition then notices it (``foreign_end``)."""
+        if restored.overwritten:
+            log.warning("overwritten", stage=self.name, partition=partition, keys=len(restored.overwritten))
+            producer, _ = await self.clients()
+            end = await append(producer, self._changelog, partition, restored.overwritten, restored.end)
+            restored.end = restored.end if end is None else end
 
     def _own(self, partition: int, generation: int, fold: Fold, restored: Restored, head: int) -> Partition:
         position = restored.position

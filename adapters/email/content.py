@@ -53,7 +53,7 @@ def attachments(mail: Mail, blobs: BlobStore) -> list[Attachment]:
     files = _files(mail.message)
     if len(files) > ATTACHMENT_LIMIT:
         mail.note("attachments-cut")
-    return [_attachment(part, mail, blobs) for part in files]
+    return [_attachment(part, mail, blobs) for part in files[:ATTACHMENT_LIMIT]]
 
 
 def newest(whole: str) -> str:

@@ -91,7 +91,10 @@ def _authentication(mail: Mail, authserv_id: str) -> tuple[str | None, str | Non
     sender forged in their name (RFC 8601 5).
     """
     for header in sources(mail.message, "authentication-results"):
-        server, *results = re.sub(r"\([^()]*\)", " ", header).split(";")
+        bare = _bare(header)
+        if not bare:
+            return None, None
+        server, *results = bare.split(";")
         if not authserv_id or server.split()[:1] != [authserv_id]:
             continue
         for result in results:
@@ -102,3 +105,11 @@ def _authentication(mail: Mail, authserv_id: str) -> tuple[str | None, str | Non
                 return found.group(1).lower(), whole.removeprefix("x@") if whole else None
         return None, None
     return None, None
+
+
+def _bare(header: str) -> str:
+    """A header without quoted strings and comments, which can hold a sender's words; empty if one has no end."""
+    bare = re.sub(r"\"[^\"]*\"", " ", header)
+    for _ in range(10):
+        bare = re.sub(r"\([^()]*\)", " ", bare)
+    return "" if re.search(r"[()\"]", bare) else bare

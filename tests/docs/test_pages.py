@@ -88,7 +88,7 @@ def test_the_readmes_two_commands_exist() -> None:
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    text = "# `One` title\n[a](page.md) [b](gone.md) ![c](gone.png) [d](#one-title) [e](#gone) [f](mailto:a@example.com)"
+    text = "# `One` title\n[a](page.md) [b](gone.md) ![c](gone.png) [d](#one-title) [e](#gone) [f](mailto:a@b.example)"
     page.write_text(text, encoding="utf-8")
     assert broken_links(page, text) == ["gone.md", "gone.png", "#gone"]
 

@@ -19,6 +19,7 @@ from adapters.whatsapp.receive import WhatsApp
 from domain.errors import Reason
 from domain.policies import MATCHABLE, METRICS, STATUSES
 from domain.tickets import ANSWERS, ASKS, COMMANDS
+from hub.console.words import OUTCOMES
 from hub.http import reads
 from hub.http.app import create_app
 from hub.http.doors import doors
@@ -162,6 +163,10 @@ def test_what_opens_tickets_and_stops_clocks_is_told() -> None:
 def test_words_of_policies_are_told() -> None:
     assert set(pages.spans(DOCS["sla.md"])) >= {*MATCHABLE, *METRICS}
     assert set(re.findall(r"[a-z_]+", DOCS["sla.md"])) >= set(STATUSES)
+
+
+def test_every_outcome_of_a_verdict_is_told() -> None:
+    assert set(first_column(pages.section(DOCS["sla.md"], "A verdict"))) == set(OUTCOMES)
 
 
 def test_every_channel_is_told_with_its_account() -> None:

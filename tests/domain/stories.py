@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from domain.policies import Bundle, read_bundle
 from schemas.records import Actor, ContactPoint, Facts, InteractionReceived, MessageFacts, TicketCommand
 
@@ -77,7 +79,7 @@ def event(
 
 def command(name: str, event_type: str, minutes: float, ticket: str, **fields: str) -> InteractionReceived:
     """A command on a ticket, as an agent gives it."""
-    facts = TicketCommand(ticket=ticket, **fields)
+    facts = msgspec.convert({"kind": "ticket", "ticket": ticket, **fields}, TicketCommand)
     made = event(name, event_type, minutes, channel="internal", conversation=f"ticket:{ticket}", facts=facts)
     return InteractionReceived(
         **{key: getattr(made, key) for key in made.__struct_fields__}

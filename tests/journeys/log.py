@@ -44,11 +44,11 @@ class Record(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """Events by id: those that should be entries, those that are, and how many records became dead letters."""
+    """Events by id: those that should be entries, those that are, and those a stage made a dead letter of."""
 
     expected: frozenset[str]
     entries: Counter[str]
-    letters: int
+    buried: frozenset[str]
 
 
 def sizes(kafka: str, topics: Sequence[str]) -> list[int]:
@@ -103,19 +103,20 @@ async def balance(settings: Settings) -> Balance:
     origins = {record.place: record.source for record in identified}
     failed = {record.source for record in kept if record.source is not None}
     failed |= {origins[place] for place in failed if place in origins}
-    expected = set[str]()
+    expected, buried = set[str](), set[str]()
     for record in received:
-        if record.place in failed:
-            continue
         event = _event(record.value)
-        if event is None or event.type != CONFIGURATION:
-            expected.add(event.id if event is not None else str(record.place))
+        name = str(record.place) if event is None else event.id
+        if record.place in failed:
+            buried.add(name)
+        elif event is None or event.type != CONFIGURATION:
+            expected.add(name)
     connection = await asyncpg.connect(settings.postgres)
     try:
         entries = Counter(row["event"] for row in await connection.fetch(_ALL_EVENTS))
     finally:
         await connection.close()
-    return Balance(frozenset(expected), entries, len(failed & {record.place for record in received}))
+    return Balance(frozenset(expected), entries, frozenset(buried))
 
 
 async def balanced(settings: Settings) -> Balance:

@@ -193,6 +193,15 @@ class Hub:
 
         return await seen("the dead letter", look)
 
+    async def until_letters(self, count: int, wanted: Callable[[Letter], bool]) -> list[Letter]:
+        """The dead letters that are as wanted, once there are so many."""
+
+        async def look() -> list[Letter] | None:
+            found = [letter for letter in await self.letters() if wanted(letter)]
+            return found if len(found) >= count else None
+
+        return await seen(f"{count} dead letters", look)
+
     async def letters(self) -> list[Letter]:
         """Every dead letter."""
         return [letter async for letter in letters(self.settings)]

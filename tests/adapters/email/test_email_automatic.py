@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from mail_fakes import mail, read
 
 from adapters.email.automatic import RULES
 from schemas.records import InteractionReceived, MailFacts
+from tests.adapters.email.mail_fakes import mail, read
 from tests.shared import requires_shared, shared_path
 
 BOUNCES = ("email.bounced", "email.delayed")

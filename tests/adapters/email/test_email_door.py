@@ -7,13 +7,13 @@ import smtplib
 from collections.abc import AsyncIterator
 
 import pytest
-from mail_fakes import ACCOUNT, DAY, NOW, Blobs, FullDisk, Log, Sender, StillClock, mail
 
 from adapters.contract import Account
 from adapters.email.lmtp import MailDoor
 from adapters.email.receive import EmailAdapter
 from runtime import metrics
 from runtime.publisher import RecordRefused
+from tests.adapters.email.mail_fakes import ACCOUNT, DAY, NOW, Blobs, FullDisk, Log, Sender, StillClock, mail
 
 SUPPORT = "support@own.example"
 SALES = "sales@own.example"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mail_fakes import ACCOUNT, NOW, Blobs
-
 from adapters.contract import Delivery
 from adapters.email.receive import EmailAdapter
 from domain.errors import Unreadable
 from schemas.codec import Codec
 from schemas.vocabulary import DIRECTIONS, TYPES
+from tests.adapters.email.mail_fakes import ACCOUNT, NOW, Blobs
 from tests.shared import requires_shared, shared_path
 
 

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mail_fakes import ACCOUNT, DATE, DAY, NOW, SECOND, SENT, Blobs, mail, read
 
 from adapters.contract import INLINE_LIMIT, Account, Delivery
-from adapters.email.content import TEXT_LIMIT, newest
+from adapters.email.content import ATTACHMENT_LIMIT, TEXT_LIMIT, newest
 from adapters.email.receive import EmailAdapter
 from domain.errors import Reason, Unreadable
 from schemas.records import InteractionReceived, MailFacts
+from tests.adapters.email.mail_fakes import ACCOUNT, DATE, DAY, NOW, SECOND, SENT, Blobs, mail, read
 
 AGENT = {"from": "Agent <agent@own.example>", "to": "customer@example.com"}
 
@@ -89,6 +89,12 @@ def test_another_reply_to_is_the_customers_too_and_the_same_one_is_not_repeated(
         ("mx.own.example; dmarc=pass header.from=elsewhere.example", False),
         ("mx.elsewhere.example; dmarc=pass header.from=example.com", False),
         ("mx.own.example; spf=pass (dmarc=pass header.from=example.com)", False),
+        ("mx.own.example; spf=pass (a; dmarc=pass header.from=example.com b)", False),
+        ("mx.own.example; spf=pass (a (b); dmarc=pass header.from=example.com b)", False),
+        ('mx.own.example; spf=pass smtp.mailfrom="a; dmarc=pass header.from=example.com "', False),
+        ("mx.own.example; spf=pass (a; dmarc=pass header.from=example.com", False),
+        ("mx.own.example; spf=pass (a (b) c); dmarc=pass header.from=example.com", True),
+        ('mx.own.example; spf=pass smtp.mailfrom="a;b"; dmarc=pass header.from=example.com', True),
         ("mx.own.example; none\nAuthentication-Results: mx.own.example; dmarc=pass header.from=example.com", False),
     ],
 )
@@ -262,6 +268,7 @@ def test_an_event_stays_small_whatever_the_mail() -> None:
     body = f"--b\nContent-Type: text/plain\n\n{'ä' * 200_000}\n{parts}--b--"
     event = read(mail(body, content_type="multipart/mixed; boundary=b", to=many, subject="s" * 50_000))
     assert len(event.text or "") == TEXT_LIMIT
+    assert len(event.attachments) == ATTACHMENT_LIMIT
     assert {"text-cut", "attachments-cut"} <= set(facts(event).defects)
     assert len(msgspec.json.encode(event)) < 300_000
 

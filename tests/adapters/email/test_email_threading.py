@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mail_fakes import ACCOUNT, mail, read
 
 from adapters.email.threading import REFERENCES_LIMIT, ids, thread, ticket
 from adapters.email.vendor import address
 from schemas.records import ContactPoint, MailFacts
+from tests.adapters.email.mail_fakes import ACCOUNT, mail, read
 
 TICKET = "0f8fad5b-d9cb-569f-a165-70867728950e"
 
@@ -130,7 +130,7 @@ def test_what_servers_add_or_change_on_the_way_does_not_change_the_id() -> None:
     base64_ = head.encode() + b"\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(body)
     routed = "Return-Path: <x@example.com>\nDelivered-To: support@own.example\n" + plain
     folded = plain.replace("Subject: Order 17", "Subject: Order\n 17")
-    ways = [plain, quoted, base64_, routed, folded, plain.replace("\n", "\r\n"), plain + "\n\n"]
+    ways: list[bytes | str] = [plain, quoted, base64_, routed, folded, plain.replace("\n", "\r\n"), plain + "\n\n"]
     assert len({read(one).id for one in ways}) == 1
 
 
