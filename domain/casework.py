@@ -26,6 +26,7 @@ from schemas.records import (
 )
 
 NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
+SECOND = 1_000_000
 RECENT = 64
 LATE = 3600 * 1_000_000
 DAY = 86_400 * 1_000_000
@@ -107,7 +108,7 @@ class Casework:
             return []
         if isinstance(event.facts, TicketCommand):
             check_command(event.type, event.facts)
-        known = state or CustomerState(tenant=event.tenant)
+        known = state or CustomerState(tenant=event.tenant, sequence=event.received_at // SECOND)
         fact = fact_of(event, contact_point)
         bundle = self.bundles[self.current.get(event.tenant, 0)]
         placement = place(fact, known, bundle, _named(event))
@@ -233,8 +234,7 @@ def _named(event: InteractionReceived) -> str | None:
 def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str | None) -> TicketState:
     """A new ticket, owned by whom the routes say; who owns it from its first second is decided here, once."""
     priority = fact.command.priority if fact.command and fact.command.priority else "normal"
-    source = fact.conversation.partition(":")[0]
-    route = bundle.route_for(Attributes(event.tenant, fact.channel, priority, source))
+    route = bundle.route_for(Attributes(event.tenant, fact.channel, priority, event.source))
     return TicketState(
         id=fact.id,
         facts=[],
@@ -246,6 +246,7 @@ def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str |
         follows=follows,
         priority="normal",
         clocks=[],
+        source=event.source,
     )
 
 

@@ -195,7 +195,7 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
     status, person, priority = "open", None, ticket.priority
     queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
     told = Attributes(
-        tenant, opening.channel, priority, opening.conversation.partition(":")[0], team, organisation, queue
+        tenant, opening.channel, priority, ticket.source, team, organisation, queue
     )
     found = History([Moment(facts[0].at, facts[0].id, status, told)])
     for fact in facts:

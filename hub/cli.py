@@ -241,7 +241,7 @@ def main() -> None:
     zoneinfo.reset_tzpath(())
     try:
         app()
-    except Exception as error:
+    except Exception as error:  # what no person can mend is raised again
         words = in_words(error)
         if words is None:
             raise

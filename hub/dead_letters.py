@@ -13,6 +13,7 @@ from rich.table import Table
 from runtime.appending import Item, append, new_producer
 from runtime.settings import Settings
 from schemas.codec import Codec, NotDecodable
+from streams.identity import partition_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,15 @@ async def show(settings: Settings, wanted: str, out: Console, err: Console) -> i
     return 1
 
 
+def _home(letter: Letter, partitions: int) -> int:
+    """The partition of a letter's conversation, where its event was first received: order within it is kept."""
+    try:
+        event = Codec().decode(letter.value or b"")
+    except NotDecodable:
+        return int(letter.source.rpartition("/")[2]) % partitions
+    return partition_of(getattr(event, "conversation", ""), partitions)
+
+
 async def retry(settings: Settings, ids: Sequence[str], reason: str, out: Console, err: Console) -> int:
     """Put letters back into the topic they came from, in their order.
 
@@ -125,8 +135,7 @@ async def retry(settings: Settings, ids: Sequence[str], reason: str, out: Consol
     await producer.start()
     try:
         for letter in sorted(back, key=lambda each: (each.source, each.source_offset)):
-            partition = int(letter.source.rpartition("/")[2])
-            await append(producer, received, partition, [Item(letter.key, letter.value)])
+            await append(producer, received, _home(letter, settings.partitions), [Item(letter.key, letter.value)])
     finally:
         await producer.stop()
     out.print(f"{len(back)} put back, in their order")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hub.processes import accounts_of
@@ -29,9 +29,18 @@ def commands_for(settings: Settings) -> dict[str, Sequence[str]]:
     return STAGES | doors
 
 
+def metrics_ports(settings: Settings, commands: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+    """A port of its own for each process's metrics, counted up from HUB_METRICS_PORT; none where that is 0."""
+    if not settings.metrics_port:
+        return {}
+    names = [name for name in commands if name != "http"]  # the HTTP server shows its own at /metrics
+    return {name: {"HUB_METRICS_PORT": str(settings.metrics_port + index)} for index, name in enumerate(names)}
+
+
 async def run_everything(settings: Settings, log_folder: Path | None = None) -> None:
     """Run it all until this process is asked to stop."""
-    supervisor = Supervisor(commands_for(settings), log_folder=log_folder)
+    commands = commands_for(settings)
+    supervisor = Supervisor(commands, log_folder=log_folder, own=metrics_ports(settings, commands))
     stopping = stop_event()
     await supervisor.start()
     await stopping.wait()

@@ -24,7 +24,8 @@ STOP_SECONDS = 15.0
 
 
 class Supervisor:
-    """Keeps processes running. ``commands``: a name and the words after ``hub``; ``environment`` is added to ours."""
+    """Keeps processes running. ``commands``: a name and the words after ``hub``; ``environment`` is added to ours,
+    and ``own`` for single ones."""
 
     def __init__(
         self,
@@ -32,8 +33,10 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         log_folder: Path | None = None,
         progress: Callable[[str], None] = lambda _line: None,
+        own: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._commands = commands
+        self._own = dict(own or {})
         self._environment = dict(environment or {})
         self._log_folder = log_folder
         self._progress = progress
@@ -82,7 +85,7 @@ class Supervisor:
                     "-m",
                     "hub",
                     *words,
-                    env=os.environ | self._environment,
+                    env=os.environ | self._environment | dict(self._own.get(name, {})),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

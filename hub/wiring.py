@@ -144,4 +144,4 @@ async def until_stopped(work: Callable[[], Awaitable[None]]) -> None:
 def show_metrics(settings: Settings) -> None:
     """Show this process's metrics over HTTP where a port is set."""
     if settings.metrics_port:
-        prometheus_client.start_http_server(settings.metrics_port)
+        prometheus_client.start_http_server(settings.metrics_port, addr=settings.http_host)

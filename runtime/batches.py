@@ -2,7 +2,8 @@
 offset only when the stage says that everything is durable.
 
 Overrides methods of faust-streaming 0.15.3 (``tests/contract`` fails when their shape changes): ``Consumer.getmany``,
-``ack`` and ``_new_offset``, and ``App._new_transport``.
+``ack``, ``_new_offset`` and ``_new_consumer_thread``, ``AIOKafkaConsumerThread._create_worker_consumer``, and
+``App._new_transport``. Sets ``_fetch_max_wait_ms`` of aiokafka 0.14.0's consumer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from tempfile import gettempdir
 from typing import Any, ClassVar, cast
 
 import faust
+from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
@@ -21,7 +23,21 @@ from faust.types.tuples import ConsumerMessage
 from runtime.settings import Settings
 
 BATCH = 500
+FETCH_WAIT_MS = 25
 RAW = "hub-raw"
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka, with a short wait for records.
+
+    aiokafka has one fetch under way per broker, and leaves out of it the partitions whose records were not taken yet.
+    So what arrives in those waits until Kafka answers for the others: up to 1.5 s, as Faust sets it.
+    """
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
 
 class BatchConsumer(driver.Consumer):
@@ -30,6 +46,9 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: faust's own signature
         super().__init__(*args, **kwargs)
         self._completed: dict[TP, tuple[int, int]] = {}
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Batches of what was fetched, until the flow stops or the partitions are dealt anew."""

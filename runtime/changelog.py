@@ -18,6 +18,7 @@ from runtime.appending import Item
 
 POSITION = b"\x00position"
 APPLIED = "applied"
+STALLED = 45.0
 
 
 class Position(msgspec.Struct, array_like=True):
@@ -119,12 +120,16 @@ async def restore(bootstrap: str, topic: str, partition: int) -> Restored:
         if position < end:
             consumer.assign([tp])
             consumer.seek(tp, position)
+        moved = time.monotonic()
         while position < end:
             for record in (await consumer.getmany(tp, timeout_ms=1000, max_records=10_000)).get(tp, []):
                 if record.offset < end:
                     gathered.read(record.key, record.value, record.headers)
                     count += 1
+                moved = time.monotonic()
             position = await consumer.position(tp)
+            if time.monotonic() - moved > STALLED:
+                raise TimeoutError(f"{topic}/{partition}: nothing could be read at {position} for {STALLED:.0f} s")
     finally:
         await consumer.stop()
     restored = gathered.result()

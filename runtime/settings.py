@@ -36,7 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lmtp_host: Annotated[str, Meta(description="Address the mail door (LMTP) listens on.")] = "127.0.0.1"
     lmtp_port: Annotated[int, Meta(ge=0, le=65535, description="Port the mail door (LMTP) listens on.")] = 8024
     metrics_port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port a worker shows its metrics on; 0: none.")
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port a worker shows its metrics on, for `hub run` the first of several; 0: none.",
+        ),
     ] = 0
     accounts: Annotated[str, Meta(description="YAML file of the channel accounts and their secrets.")] = ""
     blobs: Annotated[str, Meta(description="Folder for payloads and attachments too large for a topic.")] = (

@@ -58,6 +58,10 @@ class Fold(Protocol):
         """How many keys are held."""
         ...
 
+    def waiting(self) -> int:
+        """How many instants are waited for."""
+        ...
+
 
 @dataclass(slots=True)
 class Partition:
@@ -91,11 +95,15 @@ class Stage(Worker):
         self._new_fold = new_fold
         self._tick = tick
         self._partitions: dict[int, Partition] = {}
-        self._loading = asyncio.Lock()
+        self._working = asyncio.Lock()  # a partition is not restored while a batch of it may still be under way
         super().__init__(name, settings, source)
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """Fold one batch and make everything that follows from it durable."""
+        async with self._working:
+            await self._process(tp, generation, records)
+
+    async def _process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         began = time.monotonic()
         held = await self._held(tp.partition, generation)
         if held is None:
@@ -118,10 +126,7 @@ class Stage(Worker):
         held.position = Position(fresh[-1].offset + 1, dict(held.sources), held.fold.mark())
         changes = [entry(*change) for change in held.fold.changes()]
         changes.append(position_entry(held.position))
-        following = await append(producer, self._changelog, tp.partition, changes, held.changelog_end)
-        if following is None:
-            raise ForeignWrite("the changelog's end is unknown")
-        held.changelog_end = following
+        await self._write(tp.partition, held, changes)
         self.app.batches.complete(tp, generation, held.position.next)
         self.moved(tp.partition)
         metrics.records_processed.labels(self.name).inc(len(fresh))
@@ -152,35 +157,31 @@ class Stage(Worker):
         held = self._partitions.get(partition)
         if held is not None and held.generation == generation:
             return held
-        async with self._loading:
-            held = self._partitions.get(partition)
-            if held is not None and held.generation == generation:
-                return held
-            if self.app.consumer_generation_id != generation:
-                return None
-            _, probe = await self.clients()
-            tp = TopicPartition(self.source, partition)
-            head = (await probe.end_offsets([tp]))[tp]
-            restored = await restore(self.settings.kafka, self._changelog, partition)
-            fold = self._new_fold()
-            fold.restore(restored)
-            if self.app.consumer_generation_id != generation:
-                return None
-            await self._write_again(partition, restored)
-            return self._own(partition, generation, fold, restored, head)
+        if self.app.consumer_generation_id != generation:
+            return None
+        _, probe = await self.clients()
+        tp = TopicPartition(self.source, partition)
+        head = (await probe.end_offsets([tp]))[tp]
+        restored = await restore(self.settings.kafka, self._changelog, partition)
+        fold = self._new_fold()
+        fold.restore(restored)
+        if self.app.consumer_generation_id != generation:
+            return None
+        return await self._own(partition, generation, fold, restored, head)
 
-    async def _write_again(self, partition: int, restored: Restored) -> None:
-        """A process that no longer owned the partition wrote an older state after a newer one; compaction would keep
-        the older. It may do so until it notices, and whoever owns the partition then notices it (``foreign_end``)."""
-        if restored.overwritten:
-            log.warning("overwritten", stage=self.name, partition=partition, keys=len(restored.overwritten))
-            producer, _ = await self.clients()
-            end = await append(producer, self._changelog, partition, restored.overwritten, restored.end)
-            restored.end = restored.end if end is None else end
+    async def _write(self, partition: int, held: Partition, items: Sequence[Item]) -> None:
+        """Append to the changelog. Raises ``ForeignWrite`` when somebody else did."""
+        producer, _ = await self.clients()
+        following = await append(producer, self._changelog, partition, items, held.changelog_end)
+        if following is not None:
+            held.changelog_end = following
 
-    def _own(self, partition: int, generation: int, fold: Fold, restored: Restored, head: int) -> Partition:
+    async def _own(self, partition: int, generation: int, fold: Fold, restored: Restored, head: int) -> Partition:
         position = restored.position
         held = Partition(generation, fold, position, restored.end, self._clock.now(), head, dict(position.sources))
+        if restored.overwritten:
+            log.warning("overwritten", stage=self.name, partition=partition, keys=len(restored.overwritten))
+            await self._write(partition, held, restored.overwritten)
         self._partitions[partition] = held
         self.moved(partition)
         metrics.restore_seconds.labels(self.name).observe(restored.seconds)
@@ -200,14 +201,32 @@ class Stage(Worker):
         for partition in set(self._partitions) - partitions:
             del self._partitions[partition]
         for partition in partitions:
-            held = await self._held(partition, generation)
+            held = self._partitions.get(partition)
+            if held is None or held.generation != generation:
+                async with self._working:
+                    held = await self._held(partition, generation)
             if held is not None:
                 await self._tell_time(partition, held)
+
+    async def watch(self) -> None:
+        """Stop when a changelog is longer than what this process wrote. Whoever wrote there may have put an older state
+        after a newer one, which the next owner puts right; without traffic nothing else would notice it."""
+        held = {TopicPartition(self._changelog, partition): each for partition, each in self._partitions.items()}
+        if not held or self._working.locked():
+            return
+        async with self._working:
+            _, probe = await self.clients()
+            ends = await probe.end_offsets(list(held))
+            for tp, end in ends.items():
+                one = held[tp]
+                if end > one.changelog_end and self._partitions.get(tp.partition) is one:
+                    raise ForeignWrite(f"{tp}: ends at {end}, this process wrote up to {one.changelog_end}")
 
     def positions(self) -> dict[int, int]:
         """The next offset of every partition held."""
         for partition, held in self._partitions.items():
             metrics.state_keys.labels(self.name, str(partition)).set(held.fold.size())
+            metrics.clocks_open.labels(str(partition)).set(held.fold.waiting())
         return {partition: held.position.next for partition, held in self._partitions.items()}
 
     async def _tell_time(self, partition: int, held: Partition) -> None:

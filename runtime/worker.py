@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -36,6 +36,7 @@ class Worker(ABC):
         self._producer: AIOKafkaProducer | None = None
         self._probe: AIOKafkaConsumer | None = None
         self._connecting = asyncio.Lock()
+        self._probing = asyncio.Lock()
         self._moved: dict[int, float] = {}
         self._watchdog = Watchdog(settings.session_timeout / 2)
         self.group = f"{settings.topic_prefix}hub-{name}"
@@ -48,6 +49,10 @@ class Worker(ABC):
     @abstractmethod
     async def look_after(self, partitions: set[int], generation: int) -> None:
         """Called every tick with the partitions that are assigned."""
+
+    async def watch(self) -> None:
+        """Called every few seconds; raises when this process should rather not go on."""
+        return
 
     @abstractmethod
     def positions(self) -> dict[int, int]:
@@ -66,15 +71,16 @@ class Worker(ABC):
             return []
         return [record for record in records if record.offset >= position]
 
-    async def _first_from(self, tp: TP, position: int) -> int | None:
-        """The offset of the first record at or after ``position``."""
+    async def _first_from(self, tp: TopicPartition, position: int, seconds: float = 5.0) -> int | None:
+        """The offset of the first record at or after ``position``; None if none came within ``seconds``."""
         _, probe = await self.clients()
         partition = TopicPartition(tp.topic, tp.partition)
-        probe.assign([partition])
-        beginning = (await probe.beginning_offsets([partition]))[partition]
-        probe.seek(partition, max(position, beginning))
-        found = await probe.getmany(partition, timeout_ms=5000, max_records=1)
-        probe.unsubscribe()
+        async with self._probing:
+            probe.assign([partition])
+            beginning = (await probe.beginning_offsets([partition]))[partition]
+            probe.seek(partition, max(position, beginning))
+            found = await probe.getmany(partition, timeout_ms=round(seconds * 1000), max_records=1)
+            probe.unsubscribe()
         return next((record.offset for batch in found.values() for record in batch), None)
 
     async def clients(self) -> tuple[AIOKafkaProducer, AIOKafkaConsumer]:
@@ -111,6 +117,7 @@ class Worker(ABC):
         app.agent(topic, name=self.name, concurrency=1)(run)
         app.task(self._beat)
         app.task(self._look_after_partitions)
+        app.task(self._watch)
         return app
 
     async def _beat(self) -> None:
@@ -127,16 +134,25 @@ class Worker(ABC):
             fail_stop(f"{self.name} {message.tp}: {error!r}")
 
     async def _look_after_partitions(self) -> None:
-        probed = time.monotonic()
+        async def look() -> None:
+            generation = self.app.consumer_generation_id
+            assigned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.source}
+            await self.look_after(assigned, generation)
+
+        await self._again_and_again(self.settings.tick, look)
+
+    async def _watch(self) -> None:
+        async def look() -> None:
+            await self.watch()
+            await self._watch_progress()
+
+        await self._again_and_again(PROBE_EVERY, look)
+
+    async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while not self.app.should_stop:
-            await asyncio.sleep(self.settings.tick)
+            await asyncio.sleep(seconds)
             try:
-                generation = self.app.consumer_generation_id
-                assigned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.source}
-                await self.look_after(assigned, generation)
-                if time.monotonic() - probed > PROBE_EVERY:
-                    probed = time.monotonic()
-                    await self._watch_progress()
+                await work()
             except BaseException as error:  # as in _guarded: a restore or a tick that failed half-way
                 if self.app.should_stop:
                     return
@@ -150,9 +166,13 @@ class Worker(ABC):
         _, probe = await self.clients()
         ends = await probe.end_offsets([TopicPartition(self.source, partition) for partition in positions])
         for tp, end in ends.items():
-            lag = end - positions[tp.partition]
-            metrics.stage_lag.labels(self.name, str(tp.partition)).set(lag)
-            if lag <= 0:
+            position = positions[tp.partition]
+            metrics.stage_lag.labels(self.name, str(tp.partition)).set(end - position)
+            if end <= position:
                 self.moved(tp.partition)
             elif time.monotonic() - self._moved.get(tp.partition, time.monotonic()) > STALLED:
-                fail_stop(f"{self.name} {tp}: {lag} records wait, and none was taken for {STALLED:.0f} s")
+                if await self._first_from(tp, position, seconds=1.0) is not None:
+                    fail_stop(
+                        f"{self.name} {tp}: {end - position} offsets wait, and none was taken for {STALLED:.0f} s"
+                    )
+                self.moved(tp.partition)  # markers of transactions, which are no records

@@ -68,10 +68,15 @@ class TicketState(msgspec.Struct, array_like=True):
     priority: str = "normal"
     clocks: list[AnnouncedClock] = []
     closed_at: int | None = None
+    source: str = ""
 
 
 class CustomerState(msgspec.Struct, array_like=True):
-    """Everything held of one customer. ``recent``: ids of the newest events, to know a second delivery."""
+    """Everything held of one customer. ``recent``: ids of the newest events, to know a second delivery.
+
+    ``sequence`` begins with the second in which the customer was first heard of: one who left the state and comes back
+    thus goes on above what was given out before.
+    """
 
     tenant: str
     sequence: int = 0

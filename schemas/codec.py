@@ -72,14 +72,18 @@ def accepted(folder: Path = FOLDER / "accepted") -> dict[int, dict[str, Any]]:  
     return {int(path.suffixes[-2][1:]): json.loads(path.read_text()) for path in sorted(folder.glob("*.*.avsc"))}
 
 
-def _optional_records(cls: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields that hold one of several records or null: fastavro gives and takes them as (record name, record)."""
-    unions = [field for field in schema_of(cls)["fields"] if isinstance(field["type"], list)]
-    return tuple(
-        field["name"]
-        for field in unions
-        if any(isinstance(branch, dict) and "fields" in branch for branch in field["type"])
-    )
+def _optional_records(cls: type[msgspec.Struct]) -> dict[str, str]:
+    """The fields that hold a record or null, with the record's full name, or empty where it is one of several.
+
+    fastavro gives them as (record name, record); given them so, it need not try which record fits.
+    """
+    found: dict[str, str] = {}
+    for field in schema_of(cls)["fields"]:
+        branches = field["type"] if isinstance(field["type"], list) else []
+        names = [branch["name"] for branch in branches if isinstance(branch, dict) and "fields" in branch]
+        if names:
+            found[field["name"]] = f"{NAMESPACE}.{names[0]}" if len(names) == 1 else ""
+    return found
 
 
 class Codec:
@@ -143,9 +147,10 @@ class Codec:
         """One record in the Confluent wire format."""
         header, schema = self._writers[type(record)]
         plain = cast("dict[str, Any]", msgspec.to_builtins(record, builtin_types=(bytes,)))
-        facts = plain.get("facts")
-        if facts is not None:
-            plain["facts"] = (_FACTS[facts["kind"]], facts)
+        for field, name in self._optional[type(record)].items():
+            body = plain.get(field)
+            if body is not None:
+                plain[field] = (name or _FACTS[body["kind"]], body)
         buffer = io.BytesIO()
         buffer.write(header)
         fastavro.schemaless_writer(buffer, schema, plain)

@@ -185,7 +185,7 @@ class ConfigurationPublished(msgspec.Struct, frozen=True):
 
 
 class TimelineEntryAdded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a customer's history. ``sequence`` rises by one per entry of the customer, in order of arrival."""
+    """One line of a customer's history. ``sequence`` rises with each entry of the customer, in order of arrival."""
 
     id: str
     event: str

@@ -158,3 +158,7 @@ class CaseworkFold:
     def size(self) -> int:
         """How many customers are held."""
         return len(self.casework.customers)
+
+    def waiting(self) -> int:
+        """How many customers wait for an instant."""
+        return self.casework.waiting()

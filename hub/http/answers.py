@@ -69,7 +69,7 @@ class TimelineEntry(BaseModel):
     event: str
     tenant: str
     customer: str
-    sequence: int = Field(description="Rises by one per entry of the customer, in order of arrival.")
+    sequence: int = Field(description="Rises with each entry of the customer, in order of arrival.")
     type: str
     channel: str
     direction: str
@@ -259,7 +259,9 @@ class Verdict(BaseModel):
     ticket: str
     metric: str
     cycle: int
-    outcome: str = Field(description="warned, met, breached, ended (a breached promise was done at last), retracted or cancelled")
+    outcome: str = Field(
+        description="warned, met, breached, ended (a breached promise was done at last), retracted or cancelled"
+    )
     revision: int
     episode: int
     target_seconds: float

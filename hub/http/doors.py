@@ -135,7 +135,7 @@ def doors(
         except (HubError, OSError):
             raise
         except Exception as error:
-            # A fault of ours must not lose what a sender delivers for a limited time only: keep it for `hub dlq retry`.
+            # A fault of ours must not lose what a sender delivers for a limited time only: keep it.
             _log.exception("the adapter %s failed on a delivery to %s", adapter.name, account.name)
             raise Unreadable(
                 Reason.NOT_VALID, f"the adapter failed with {type(error).__name__}; see the log"

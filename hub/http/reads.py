@@ -179,7 +179,7 @@ def router() -> APIRouter:
                     raw_data=answers.TimelineEntry.of(entry).model_dump_json(), event="entry", id=str(entry.sequence)
                 )
 
-    @routes.get("/tickets", responses=described())
+    @routes.get("/tickets", responses=described(404))
     async def list_tickets(
         here: Here,
         status: Annotated[

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from projections.sql import load
+from projections.values import texts, texts_or_null
 
 if TYPE_CHECKING:
     import asyncpg
@@ -72,4 +73,7 @@ async def by_contact(
     connection: Connection, values: Collection[str], kind: str | None = None, tenant: str | None = None, limit: int = 50
 ) -> list[ContactPoint]:
     """The contact points whose normalised value is one of ``values``; shared ones identify nobody and are left out."""
-    return [_contact_point(row) for row in await connection.fetch(_BY_CONTACT, list(values), kind, tenant, limit)]
+    return [
+        _contact_point(row)
+        for row in await connection.fetch(_BY_CONTACT, texts(values), *texts_or_null((kind, tenant)), limit)
+    ]

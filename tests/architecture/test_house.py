@@ -164,12 +164,25 @@ def test_no_label_of_a_metric_names_somebody() -> None:
         assert re.fullmatch(r"hub_[a-z_]+", name)
 
 
-def test_every_metric_is_measured() -> None:
-    texts = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "metrics.py")
-    catalogue_file = (ROOT / "runtime" / "metrics.py").read_text(encoding="utf-8")
-    names = re.findall(r"^(\w+) = (?:Counter|Gauge|Histogram)\(", catalogue_file, re.MULTILINE)
-    assert len(names) == len(catalogue())
-    assert [name for name in names if f"metrics.{name}" not in texts] == []
+CATALOGUE = (ROOT / "runtime" / "metrics.py").read_text(encoding="utf-8")
+METRICS = re.findall(r"^(\w+) = (?:Counter|Gauge|Histogram)\(", CATALOGUE, re.MULTILINE)
+NOT_YET: dict[str, str] = {}
+
+
+def test_all_metrics_are_found() -> None:
+    assert len(METRICS) == len(catalogue())
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param(each, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[each])) if each in NOT_YET else each
+        for each in METRICS
+    ],
+)
+def test_every_metric_is_measured(metric: str) -> None:
+    used = re.compile(rf"\bmetrics\.{metric}\b")
+    assert any(used.search(path.read_text(encoding="utf-8")) for path in SOURCES)
 
 
 @requires_shared

@@ -18,7 +18,7 @@ import runtime.relay
 import runtime.stage
 from runtime.appending import Item, append
 
-ONCE_IN = 250  # appends
+ONCE_IN = 60  # appends
 runtime.appending.LARGEST_BATCH = 6_000
 
 

@@ -24,6 +24,7 @@ class Herd:
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._expected = set[int]()
+        self._asleep = set[str]()
         self._waking: list[asyncio.Task[None]] = []
         self.kills = self.stops = 0
         self.codes: Counter[str] = Counter()
@@ -35,8 +36,9 @@ class Herd:
                 self._keepers[name] = asyncio.create_task(self._keep(name))
 
     def names(self) -> list[str]:
-        """Those that run now."""
-        return sorted(name for name, process in self._running.items() if process.returncode is None)
+        """Those that run now and are not stopped."""
+        running = (name for name, process in self._running.items() if process.returncode is None)
+        return sorted(name for name in running if name not in self._asleep)
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -52,7 +54,8 @@ class Herd:
         if process.returncode is None:
             process.send_signal(signal.SIGSTOP)
             self.stops += 1
-            self._waking.append(asyncio.create_task(self._wake(process, seconds)))
+            self._asleep.add(name)
+            self._waking.append(asyncio.create_task(self._wake(name, process, seconds)))
 
     async def retire(self, name: str) -> None:
         """Ask one to end and don't start it again."""
@@ -108,13 +111,14 @@ class Herd:
             self._running[name] = process
             code = await process.wait()
             if process.pid not in self._expected and code == -signal.SIGKILL:
-                self.kills += 1  # a fragile one
+                self.kills += 1
+                self.codes[f"{name} killed itself"] += 1
             elif process.pid not in self._expected:
                 self.codes[f"{name.rstrip('0123456789-')} exit {code}"] += 1
             await asyncio.sleep(RESTART_SECONDS)
 
-    @staticmethod
-    async def _wake(process: asyncio.subprocess.Process, seconds: float) -> None:
+    async def _wake(self, name: str, process: asyncio.subprocess.Process, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        self._asleep.discard(name)
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)

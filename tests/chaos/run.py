@@ -75,7 +75,7 @@ async def run(plan: Plan) -> Outcome:
     clock = MovableClock(plan.folder / "clock")
     herd = Herd(COMMANDS | MORE, _environment(plan), plan.folder)
     herd.start(*COMMANDS)
-    story = Story(plan.seed, clock)
+    story = Story(plan.seed, clock, customers=2 * plan.rate)
     began = time.monotonic()
     try:
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ from tests.cli.running import hub, inside
 
 SECOND = 1_000_000
 NOON = 1_767_355_200 * SECOND  # 2026-01-02 12:00:00 UTC
-MAIL = b"From: customer@example.com\r\nTo: support@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n\r\nHi\r\n"
+MAIL = b"From: customer@example.com\r\nTo: support@example.org\r\nMessage-ID: <1@example.com>\r\n\r\nHi\r\n"
 MESSAGE = {"from": "4930901820", "id": "wamid.1", "timestamp": "1767355200", "type": "text", "text": {"body": "Hello"}}
 WHATSAPP = {
     "object": "whatsapp_business_account",

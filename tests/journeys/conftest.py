@@ -16,7 +16,7 @@ import pytest_asyncio
 import yaml
 from rich.console import Console
 
-import hub.demo
+from hub.demo import payloads
 from hub.demo.api import seen
 from hub.demo.command import environment
 from hub.demo.payloads import SUPPORT
@@ -31,7 +31,7 @@ from runtime.clock import MovableClock
 from runtime.settings import Settings
 from tests.journeys.running import API_TOKEN, CONNECT_TOKEN, WHATSAPP_SECRET, Hub
 
-POLICIES = Path(hub.demo.__file__).parent / "policies.yaml"
+POLICIES = Path(payloads.__file__).parent / "policies.yaml"
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import asyncpg
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -77,8 +77,11 @@ def read_all(kafka: str, topic: str) -> list[Record]:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 ended += 1
                 continue
-            place = Place(f"{topic}/{message.partition()}", message.offset())
-            found.append(Record(place, message.value() or b"", dict(message.headers() or [])))
+            offset = message.offset()
+            assert offset is not None
+            place = Place(f"{topic}/{message.partition()}", offset)
+            given = cast("list[tuple[str, bytes]]", message.headers() or [])  # its stubs say a dict may come; none does
+            found.append(Record(place, message.value() or b"", dict(given)))
         return found
     finally:
         consumer.close()
@@ -102,7 +105,7 @@ async def balance(settings: Settings) -> Balance:
     ]
     origins = {record.place: record.source for record in identified}
     failed = {record.source for record in kept if record.source is not None}
-    failed |= {origins[place] for place in failed if place in origins}
+    failed |= {origin for place in failed if (origin := origins.get(place)) is not None}
     expected, buried = set[str](), set[str]()
     for record in received:
         event = _event(record.value)
@@ -120,7 +123,7 @@ async def balance(settings: Settings) -> Balance:
 
 
 async def balanced(settings: Settings) -> Balance:
-    """Wait until everything that came in has arrived somewhere, and check that nothing arrived twice or from nowhere."""
+    """Wait until everything that came in has arrived; check that nothing arrived twice or came from nowhere."""
 
     async def look() -> Balance | None:
         found = await balance(settings)

@@ -64,6 +64,7 @@ class Ticket(msgspec.Struct):
     follows: str | None
     opened_at: str
     closed_at: str | None
+    interactions: int
     verdicts: list[Verdict] = []
 
 
@@ -227,6 +228,12 @@ class Hub:
         before = await self.stored()
         yield
         assert await self.stored() == before
+
+
+def about(contact: str) -> dict[str, object]:
+    """The data of a CloudEvent by which a customer with this mail address turns to the company."""
+    point = {"kind": "email", "value": contact}
+    return {"channel": "web", "direction": "inbound", "contact_points": [point]}
 
 
 def micros(seconds: float) -> int:

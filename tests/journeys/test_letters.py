@@ -1,5 +1,7 @@
-"""What stands on the incoming topic comes from anybody: it becomes history where it can be read, and a dead letter where
-not; a dead letter can be looked at and put back; and nothing that follows waits for it."""
+"""What stands on the incoming topic comes from anybody: it becomes history where it can be read, else a dead letter.
+
+A dead letter can be looked at and put back, and nothing that follows waits for it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from runtime.clock import SECOND
 from schemas.codec import pinned_ids, schema_of
 from schemas.records import InteractionReceived, SlaVerdictIssued
 from tests.journeys.log import balanced
-from tests.journeys.running import WHATSAPP_SECRET, Hub
+from tests.journeys.running import WHATSAPP_SECRET, Hub, about
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.kafka, pytest.mark.postgres]
 NUMBER = pinned_ids()["InteractionReceived"]
@@ -97,8 +99,7 @@ async def test_anybody_may_write_to_the_topic(hub: Hub) -> None:
 async def test_words_that_the_hub_does_not_know_are_kept(hub: Hub) -> None:
     """Tomorrow's event types reach the history today: renamed with the given word beside them, or as they are."""
     posted, written = hub.somebody(), hub.somebody()
-    data = {"channel": "web", "direction": "inbound", "contact_points": [{"kind": "email", "value": posted}]}
-    answer = await hub.event("parcel.scanned", data)
+    answer = await hub.event("parcel.scanned", about(posted))
     assert answer.status_code == 200, answer.text
     await produce(hub, [avro(hub, written, type="parcel.scanned")], 1)
     assert [entry.type for entry in await hub.until_history(posted, 1)] == ["interaction.unmapped"]
@@ -149,9 +150,7 @@ async def test_a_dead_letter_is_put_back_when_its_cause_is_mended(hub: Hub) -> N
     assert again.code == 0
     assert await hub.tickets(contact) == []
 
-    opening = {"id": ticket, "channel": "web", "direction": "inbound"}
-    opening["contact_points"] = [{"kind": "email", "value": contact}]
-    assert (await hub.event("social.posted", opening)).status_code == 200
+    assert (await hub.event("social.posted", about(contact) | {"id": ticket})).status_code == 200
     assert (await hub.until_ticket(contact)).team != "night-shift"
     again = await run(hub, "dlq", "retry", letter.id)
     assert (again.code, "1 put back" in again.text) == (0, True), again.text
@@ -162,7 +161,7 @@ async def test_a_dead_letter_is_put_back_when_its_cause_is_mended(hub: Hub) -> N
 
 async def test_a_dead_letter_of_a_door_is_named_but_not_put_back(hub: Hub) -> None:
     """A signed body that is no JSON is kept at the door; no stage could do anything with it, and retry says so."""
-    body = b'{"object": "whatsapp_business_account", "entry": [' + os.urandom(8).hex().encode()
+    body = f'{{"object": "whatsapp_business_account", "entry": ["{uuid4()}'.encode()
     signature = hmac.new(WHATSAPP_SECRET.encode(), body, hashlib.sha256).hexdigest()
     headers = {"X-Hub-Signature-256": f"sha256={signature}"}
     answer = await hub.http.post("/v1/channels/whatsapp/main", content=body, headers=headers)

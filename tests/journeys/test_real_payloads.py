@@ -1,4 +1,4 @@
-"""What real systems sent, through the real doors: one in, one out. Needs the folder of fixtures beside the repository."""
+"""What real systems sent, through the real doors: one in, one out. The payloads lie beside the repository."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ async def test_every_amazon_connect_payload(hub: Hub) -> None:
 async def test_the_captured_telephone_sessions(hub: Hub) -> None:
     """Everything that was captured of a real Asterisk is played to the hub over TCP; a call after it shows the end."""
     folder = shared_path("fixtures", "voice", "asterisk-ami-panoramisk")
-    captures = [re.sub(rb"\r?\n", b"\r\n", path.read_bytes()) + b"\r\n\r\n" for path in sorted(folder.glob("*.ami.txt"))]
+    files = sorted(folder.glob("*.ami.txt"))
+    captures = [re.sub(rb"\r?\n", b"\r\n", file.read_bytes()) + b"\r\n\r\n" for file in files]
     told = sum(len(MessageParser().feed(capture)) for capture in captures)
     assert told > 20
     before = await hub.stored()
