@@ -161,16 +161,16 @@ class TimedStage(Stage):
         async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka) as consumer:
             found = await consumer.end_offsets(partitions)
         self._ends = {tp.partition: end for tp, end in found.items()}
-        self._contender, self._events, self._watch = contender, events, Stopwatch()
+        self._contender, self._events, self._stopwatch = contender, events, Stopwatch()
         return self
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """As a stage does, with a look at the watch."""
-        self._watch.start()
+        self._stopwatch.start()
         await super().process(tp, generation, records)
         at = self.positions()
         if all(at.get(partition, 0) >= end for partition, end in self._ends.items()):
-            done(self._watch.stop(self._contender, self._events))
+            done(self._stopwatch.stop(self._contender, self._events))
 
 
 class EndOfLog:

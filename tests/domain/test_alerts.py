@@ -316,7 +316,7 @@ def test_what_a_receiver_hears(
     accepted: list[Step] = []
     reached = False
     closed = False
-    for index, (answer, arrived) in enumerate([*answers, *[(Answer.ACCEPTED, True)] * 4]):
+    for index, (answer, arrived) in enumerate([*answers, *[(Answer.ACCEPTED, True)] * 35]):
         if index == closed_after and not during:
             telling, closed = close(telling, because), True
         taken = step(telling)
