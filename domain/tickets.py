@@ -93,11 +93,11 @@ def place(fact: Fact, state: CustomerState, bundle: Bundle, named: str | None) -
     elif fact.type in COMMANDS and fact.type != "ticket.opened":
         raise CommandRefused(Reason.MISSING_FIELD, "the command names no ticket; put its id into facts.ticket")
     follows = None
-    for ticket in reversed(state.tickets):
+    for ticket in state.tickets:  # oldest first: what happened before one was closed is evidence for it
         if any(other.conversation == fact.conversation for other in ticket.facts):
             if _takes(ticket, fact):
                 return Placement(ticket.id, "same_conversation")
-            follows = follows or ticket.id
+            follows = ticket.id
     if fact.type == "ticket.opened":
         return Placement(fact.id, "opened_by_command", opens=True)
     if fact.automatic or (fact.type not in ASKS | ANSWERS and not fact.type.startswith(("call.", "chat.", "visit."))):

@@ -191,6 +191,7 @@ class Stage(Worker):
             partition=partition,
             generation=generation,
             records=restored.records,
+            ahead=len(restored.ahead),
             seconds=round(restored.seconds, 2),
             next=position.next,
         )

@@ -174,6 +174,18 @@ def test_a_resolved_ticket_closes_by_itself_and_then_a_mail_begins_a_new_one_tha
     assert last_ticket(again).id != MAIL.id
 
 
+def test_a_late_mail_from_before_the_closing_joins_the_closed_ticket_though_another_follows_it() -> None:
+    work = hub()
+    play(work, MAIL, command("done", "ticket.status_set", 60, MAIL.id, status="closed"))
+    followed = last_ticket(play(work, event("again", "email.received", 90)))
+    assert followed.follows == MAIL.id
+    late = play(work, event("late", "email.sent", 50, received=100))
+    assert entries(late)[0].ticket == MAIL.id
+    third = play(work, command("end", "ticket.status_set", 110, followed.id, status="closed"))
+    assert last_ticket(third).status == "closed"
+    assert last_ticket(play(work, event("third", "email.received", 120))).follows == followed.id
+
+
 def test_a_command_on_a_closed_ticket_is_refused_and_changes_nothing() -> None:
     work = hub()
     play(work, MAIL, command("done", "ticket.status_set", 60, MAIL.id, status="closed"))
