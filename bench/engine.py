@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from bench import split, toy
 from bench.casework_log import Log
-from bench.contenders import Job
+from bench.contenders import CONTENDERS, Job
 from bench.measuring import Run, median
 from bench.servers import Servers, create_topics
 from runtime.appending import Item, append, new_producer
@@ -31,8 +31,8 @@ class Sizes(msgspec.Struct, frozen=True):
     """How much is measured. ``stock``: events for stock Faust, which is given fewer since it is slow."""
 
     rounds: int = 3
-    toy: int = 200_000
-    stock: int = 20_000
+    toy: int = 300_000
+    stock: int = 30_000
     casework: int = 100_000
     customers: int = 20_000
 
@@ -66,8 +66,8 @@ async def measure(on: Servers, prefix: str, sizes: Sizes, say: Say) -> EngineRes
     now = await _fill_casework(on.kafka, identified, sizes)
     runs: list[Run] = []
     for number in range(sizes.rounds):
-        for contender in ("stock-faust", "hub", "plain-aiokafka", "casework"):
-            count = {"stock-faust": sizes.stock, "casework": sizes.casework}.get(contender, sizes.toy)
+        for contender in CONTENDERS:
+            count = _count(contender, sizes)
             log = identified if contender == "casework" else source
             job = Job(kafka=on.kafka, source=log, prefix=f"{prefix}{contender}-{number}-", events=count, now=now)
             run = await _run(on, contender, job)
@@ -80,7 +80,7 @@ def _result(sizes: Sizes, runs: list[Run], inside: dict[str, float]) -> EngineRe
     by = {name: [run for run in runs if run.contender == name] for name in dict.fromkeys(r.contender for r in runs)}
     figures = {
         name: Figure(
-            events=found[0].events,
+            events=max(run.events for run in found),
             per_second=round(median([run.per_second for run in found])),
             per_cpu_second=round(median([run.per_cpu_second for run in found])),
         )
@@ -95,6 +95,10 @@ def _result(sizes: Sizes, runs: list[Run], inside: dict[str, float]) -> EngineRe
         split={name: round(value, 1) for name, value in inside.items()},
         runs=runs,
     )
+
+
+def _count(contender: str, sizes: Sizes) -> int:
+    return {"stock-faust": sizes.stock, "casework": sizes.casework}.get(contender, sizes.toy)
 
 
 def _toy_items(sizes: Sizes) -> Iterable[tuple[int, Item]]:

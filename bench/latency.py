@@ -61,6 +61,7 @@ async def measure(on: Servers, prefix: str, wanted: Load, say: Say) -> LatencyRe
         await hub.configure(BUNDLE)
         async with running(hub, EVERYBODY, on.folder / "latency-logs"):
             await hub.ready()
+            await hub.configured()
             say(f"sending {wanted.rate} events/s for {wanted.warm_up} + {wanted.seconds} s")
             return await _Sending(hub, wanted).run()
 

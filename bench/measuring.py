@@ -60,12 +60,12 @@ def spread(seconds: Sequence[float]) -> Spread:
     if not seconds:
         return Spread(0, 0.0, 0.0, 0.0)
     ordered = sorted(seconds)
-    last = len(ordered) - 1
 
-    def at(share: float) -> float:
-        return round(ordered[min(last, int(share * len(ordered)))] * 1000, 1)
+    def at(percent: int) -> float:
+        rank = -(-percent * len(ordered) // 100)  # nearest rank, rounded up
+        return round(ordered[rank - 1] * 1000, 1)
 
-    return Spread(len(ordered), at(0.5), at(0.99), round(ordered[-1] * 1000, 1))
+    return Spread(len(ordered), at(50), at(99), at(100))
 
 
 def median(numbers: Sequence[float]) -> float:

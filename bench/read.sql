@@ -12,3 +12,6 @@ SELECT id::text FROM timeline_entries WHERE id = ANY ($1::uuid[]);
 
 -- name: clocks_running
 SELECT count(*) FROM sla_clocks WHERE state = 'running';
+
+-- name: configurations
+SELECT count(*) FROM configurations;

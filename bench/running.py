@@ -28,6 +28,7 @@ from schemas.topics import topics
 PATIENCE = 60.0
 EVERYBODY = tuple(STAGES)
 _RUNNING = load(__file__, "clocks_running")
+_CONFIGURATIONS = load(__file__, "configurations")
 
 
 class Hub:
@@ -72,6 +73,12 @@ class Hub:
     async def clocks_running(self) -> int:
         """How many clocks the read model shows as running."""
         return int(await self.reading.fetchval(_RUNNING))
+
+    async def configured(self) -> None:
+        """Wait until the bundle is decided on; what is sent from then on is judged by it."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.reading.fetchval(_CONFIGURATIONS):  # noqa: ASYNC110 - nothing tells of a row
+                await asyncio.sleep(0.1)
 
     async def ready(self) -> None:
         """Wait until the HTTP server answers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -105,6 +106,9 @@ async def run_worker(name: str, settings: Settings) -> None:
 
 async def run_stage(worker: Worker) -> None:
     """Run a stage until SIGTERM or SIGINT; then it leaves its group, so that others take over at once."""
+    # A stage holds some hundred thousand objects for long, and drops none that need the collector. With Python's own
+    # thresholds the collector walks them again and again: an eighth of casework's CPU time.
+    gc.set_threshold(20_000, 20, 20)
     app, stopping = worker.app, stop_event()
     app.finalize()
     await app.start()

@@ -8,6 +8,8 @@ Overrides methods of faust-streaming 0.15.3 (``tests/contract`` fails when their
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from tempfile import gettempdir
 from typing import Any, ClassVar, cast
@@ -24,6 +26,8 @@ from runtime.settings import Settings
 
 BATCH = 500
 FETCH_WAIT_MS = 25
+AHEAD = 2  # batches that may wait for the stage when more is fetched
+_LOOK = 0.2
 RAW = "hub-raw"
 
 
@@ -46,12 +50,17 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: faust's own signature
         super().__init__(*args, **kwargs)
         self._completed: dict[TP, tuple[int, int]] = {}
+        self._handed = 0
+        self._handed_in = -1
+        self._some_taken = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Batches of what was fetched, until the flow stops or the partitions are dealt anew."""
+        if not await self._wanted():
+            return
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -70,6 +79,8 @@ class BatchConsumer(driver.Consumer):
                 # Upstream takes this for the last offset read, or for the next one after a seek; one below this batch's
                 # end means "no gap" to it. What is new is decided by the stage's own position, never by this.
                 self._read_offset[tp] = last.offset - 1
+                self._count(generation)
+                self._handed += 1
                 yield (
                     tp,
                     ConsumerMessage(
@@ -88,6 +99,30 @@ class BatchConsumer(driver.Consumer):
                         generation_id=generation,
                     ),
                 )
+
+    async def _wanted(self) -> bool:
+        """Whether the stage has almost nothing left to do; waits a little for that.
+
+        What comes meanwhile stays in Kafka and arrives as one batch, where it would come as many. And Faust's own
+        backpressure is never reached: it pauses partitions, and sleeps for a second when all of them are.
+        """
+        self._count(self.app.consumer_generation_id)
+        if self._handed > AHEAD:
+            self._some_taken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._some_taken.wait(), _LOOK)
+        return self._handed <= AHEAD
+
+    def _count(self, generation: int) -> None:
+        """Count anew in a new generation: Faust drops what was handed on in an earlier one."""
+        if generation != self._handed_in:
+            self._handed_in, self._handed = generation, 0
+
+    def taken(self, generation: int) -> None:
+        """The stage is done with a batch of this generation."""
+        if generation == self._handed_in:
+            self._handed -= 1
+            self._some_taken.set()
 
     def ack(self, message: Message) -> bool:
         """Does not move the offset: Faust also acks what it skipped, what raised and what was cancelled."""
@@ -153,5 +188,5 @@ def create_app(name: str, settings: Settings) -> BatchApp:
         broker_rebalance_timeout=max(60.0, 6 * session),
         broker_request_timeout=max(60.0, 2 * session),
         broker_commit_interval=1.0,
-        stream_buffer_maxsize=16,
+        stream_buffer_maxsize=4096,  # more than BatchConsumer hands on before the stage has taken it
     )

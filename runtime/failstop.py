@@ -30,6 +30,7 @@ class Watchdog:
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._beaten = time.monotonic()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
@@ -41,9 +42,13 @@ class Watchdog:
         """The event loop turns."""
         self._beaten = time.monotonic()
 
+    def stop(self) -> None:
+        """Look no more: the process is ending as it should, and who started it waits only so long."""
+        self._over.set()
+
     def _watch(self) -> None:
         pause = self._limit / 10
-        while True:
+        while not self._over.is_set():
             slept = time.monotonic()
             time.sleep(pause)
             now = time.monotonic()

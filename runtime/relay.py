@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
@@ -18,6 +19,8 @@ from runtime import metrics
 from runtime.appending import Item, append
 from runtime.settings import Settings
 from runtime.worker import Worker
+
+COMMITTED_SECONDS = 60.0
 
 
 class Relaying(Protocol):
@@ -75,13 +78,28 @@ class Relay(Worker):
             tp = TopicPartition(self.source, partition)
             _, probe = await self.clients()
             beginning = (await probe.beginning_offsets([tp]))[tp]
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka)
-            await admin.start()
-            try:
-                committed = await admin.list_consumer_group_offsets(self.group, partitions=[tp])
-            finally:
-                await admin.close()
-            position: int = max(beginning, committed[tp].offset if tp in committed else -1)
+            position: int = max(beginning, await self._committed(tp))
             self._positions[partition] = (generation, position)
             self.moved(partition)
             return position
+
+    async def _committed(self, tp: TopicPartition) -> int:
+        """The group's offset, or -1 if there is none yet; asks until Kafka knows.
+
+        A coordinator that is still loading answers without the partition and with an error for the whole answer, which
+        aiokafka 0.14.0 does not look at: taken for "none yet", it would mean to begin again at the beginning.
+        """
+        async with asyncio.timeout(COMMITTED_SECONDS):
+            while True:
+                admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka)
+                try:
+                    await admin.start()
+                    found = await admin.list_consumer_group_offsets(self.group, partitions=[tp])
+                    if tp in found:
+                        return int(found[tp].offset)
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                finally:
+                    await admin.close()
+                await asyncio.sleep(0.2)

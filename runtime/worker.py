@@ -36,7 +36,6 @@ class Worker(ABC):
         self._producer: AIOKafkaProducer | None = None
         self._probe: AIOKafkaConsumer | None = None
         self._connecting = asyncio.Lock()
-        self._probing = asyncio.Lock()
         self._moved: dict[int, float] = {}
         self._watchdog = Watchdog(settings.session_timeout / 2)
         self.group = f"{settings.topic_prefix}hub-{name}"
@@ -73,14 +72,17 @@ class Worker(ABC):
 
     async def _first_from(self, tp: TopicPartition, position: int, seconds: float = 5.0) -> int | None:
         """The offset of the first record at or after ``position``; None if none came within ``seconds``."""
-        _, probe = await self.clients()
         partition = TopicPartition(tp.topic, tp.partition)
-        async with self._probing:
-            probe.assign([partition])
-            beginning = (await probe.beginning_offsets([partition]))[partition]
-            probe.seek(partition, max(position, beginning))
-            found = await probe.getmany(partition, timeout_ms=round(seconds * 1000), max_records=1)
-            probe.unsubscribe()
+        # A consumer of its own: aiokafka 0.14.0 can hang in stop() when its assignment was taken away just before.
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            beginning = (await consumer.beginning_offsets([partition]))[partition]
+            consumer.assign([partition])
+            consumer.seek(partition, max(position, beginning))
+            found = await consumer.getmany(partition, timeout_ms=round(seconds * 1000), max_records=1)
+        finally:
+            await consumer.stop()
         return next((record.offset for batch in found.values() for record in batch), None)
 
     async def clients(self) -> tuple[AIOKafkaProducer, AIOKafkaConsumer]:
@@ -122,14 +124,18 @@ class Worker(ABC):
 
     async def _beat(self) -> None:
         self._watchdog.start()
-        while not self.app.should_stop:
-            self._watchdog.beat()
-            await asyncio.sleep(0.2)
+        try:
+            while not self.app.should_stop:
+                self._watchdog.beat()
+                await asyncio.sleep(0.2)
+        finally:
+            self._watchdog.stop()
 
     async def _guarded(self, event: EventT) -> None:
         message = event.message
         try:
             await self.process(message.tp, message.generation_id, message.value)
+            self.app.batches.taken(message.generation_id)
         except BaseException as error:  # whatever it is, the state in memory can no longer be trusted
             fail_stop(f"{self.name} {message.tp}: {error!r}")
 

@@ -77,16 +77,15 @@ class CaseworkFold:
         """Take the state over from the changelog."""
         held = msgspec.msgpack.decode(restored.position.mark, type=Mark) if restored.position.mark else Mark()
         self.casework.reached, self.casework.current = held.reached, held.current
-        for key, (_, value) in (restored.values | restored.ahead).items():
-            if key.startswith(BUNDLE) and value is not None:
+        for key, (_, value) in restored.values.items():
+            if key.startswith(BUNDLE):
                 published = self._codec.decode(value)
                 assert isinstance(published, ConfigurationPublished)
                 self.casework.bundles[published.version] = read_published(published)
         for key, (_, value) in restored.values.items():
             if not key.startswith(BUNDLE):
                 self.casework.put(key.decode(), _decode(value))
-        customers = {key: found for key, found in restored.ahead.items() if not key.startswith(BUNDLE)}
-        self._ahead = {key.decode(): found for key, found in customers.items()}
+        self._ahead = {key.decode(): found for key, found in restored.ahead.items() if not key.startswith(BUNDLE)}
 
     def _take_in(self, offset: int) -> None:
         """The customers that were ahead are now where the log is: everything up to ``offset`` is folded."""

@@ -27,13 +27,14 @@ from runtime.clock import Clock
 from runtime.registry import RegistryRefused, RegistryUnavailable
 from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
 from schemas.codec import Codec, NotDecodable
-from schemas.records import Configuration, ConfigurationPublished, InteractionReceived
+from schemas.records import Configuration, ConfigurationPublished, InteractionReceived, TicketCommand
 from schemas.vocabulary import CONFIGURATION
 from streams.dead_letters import dead_letter
 
 DECIDED_BY = "decided_by"
 STAGE = "identity"
 LATEST = 6_900_000_000_000_000  # in the year 2188; calendars know the years until 2199
+LONGEST_NAME = 800  # bytes; three of them make a key
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -186,6 +187,25 @@ def check_event(event: InteractionReceived) -> None:
     for name, instant in (("occurred_at", event.occurred_at), ("received_at", event.received_at)):
         if not 0 < instant < LATEST:
             raise NotDecodable("not-valid", f"{name} {instant} is no instant of these years in microseconds since 1970")
+    for name, value in _names_in(event):
+        if "\x00" in value or len(value.encode()) > LONGEST_NAME:
+            raise NotDecodable(
+                "not-valid", f"{name} {value[:80]!r} has {len(value.encode())} bytes of {LONGEST_NAME}, or a null in it"
+            )
+
+
+def _names_in(event: InteractionReceived) -> Iterable[tuple[str, str]]:
+    """The texts that PostgreSQL looks up. It knows no null character, and an index entry is at most 2,704 bytes."""
+    yield "tenant", event.tenant
+    for point in event.contact_points:
+        yield "contact_points.kind", point.kind
+        yield "contact_points.value", point.value
+    facts = event.facts
+    if isinstance(facts, Configuration):
+        yield "facts.name", facts.name
+    elif isinstance(facts, TicketCommand):
+        for name in ("queue", "team", "organisation", "person"):
+            yield f"facts.{name}", getattr(facts, name) or ""
 
 
 def canonical_configuration(event: InteractionReceived) -> str:

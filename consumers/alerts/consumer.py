@@ -168,7 +168,7 @@ class Alerts:
             max_poll_interval_ms=3_600_000,  # a database that is down for long is no reason to leave the group
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=max(self._session_ms // 3, 100),
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=25,  # for as long one partition may wait for the others: see runtime.batches
         )
         consumer.subscribe([self._topic], listener=_Assignments(self))
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -10,10 +12,21 @@ from aiokafka.structs import ConsumerRecord
 
 import runtime.stage
 from runtime.appending import ForeignWrite, Item, append
-from runtime.changelog import entry, restore
+from runtime.changelog import Restored, entry, restore
 from runtime.clock import SECOND
 from runtime.stage import HOLD_TICKS
-from tests.runtime.kafka_rig import COMPACT, Counting, HandClock, Rig, bench_on, numbered, rig_on, sourced, values
+from tests.runtime.kafka_rig import (
+    COMPACT,
+    Counting,
+    HandClock,
+    Rig,
+    bench_on,
+    numbered,
+    rig_on,
+    sourced,
+    until,
+    values,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -247,3 +260,22 @@ async def test_two_partitions_are_apart(rig: Rig) -> None:
         await bench.take()
         await bench.stage.process(bench.tp._replace(partition=1), 1, await rig.read("in", 1))
     assert values(await rig.read("out", 1)) == ["k=1"]
+
+
+async def test_a_large_state_is_restored_while_the_event_loop_turns(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog would end the process otherwise, again and again."""
+    turns = threading.Event()
+
+    def restore_slowly(self: Counting, restored: Restored) -> None:
+        assert turns.wait(20), "the event loop stood still"
+
+    monkeypatch.setattr(Counting, "restore", restore_slowly)
+    async with bench_on(rig) as bench:
+        restoring = asyncio.create_task(bench.stage.look_after({0}, 1))
+        await until(lambda: _true(bench.folds))
+        turns.set()
+        await restoring
+
+
+async def _true(what: object) -> bool:
+    return bool(what)
