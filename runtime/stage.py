@@ -164,7 +164,7 @@ class Stage(Worker):
         head = (await probe.end_offsets([tp]))[tp]
         restored = await restore(self.settings.kafka, self._changelog, partition)
         fold = self._new_fold()
-        fold.restore(restored)  # 20 s for a million customers, in which the loop must turn
+        await asyncio.to_thread(fold.restore, restored)  # 20 s for a million customers, in which the loop must turn
         if self.app.consumer_generation_id != generation:
             return None
         return await self._own(partition, generation, fold, restored, head)

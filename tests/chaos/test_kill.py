@@ -1,0 +1,30 @@
+"""Workers, projector and alerts are killed and stopped at random while events come in: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import Plan, run
+
+SECONDS = 35.0
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+@pytest.mark.postgres
+@pytest.mark.timeout(400)
+async def test_whoever_is_killed_whenever_every_event_is_there_once(
+    kafka: str, database: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    plan = Plan(kafka, database, topic_prefix, tmp_path, SECONDS, seed=11)
+    outcome = await run(plan)
+    print(outcome.line)
+    assert outcome.report.clean, f"{outcome.line}; logs in {tmp_path}\n{outcome.report.first()}"
+    assert outcome.kills >= 5
+    assert outcome.stops >= 1
+    compared = outcome.report.compared
+    assert compared["timeline_entries"] > 1000
+    for what in ("sla_verdicts", "tickets", "alerts", "state", "interaction-received-dlq"):
+        assert compared[what] > 20, f"{what}: a check of nothing proves nothing"
