@@ -14,8 +14,8 @@ from operator import attrgetter
 
 from domain.policies import EMPTY, Attributes, Bundle
 from domain.sla import Judged, evidence, judge
-from domain.tickets import History, check_command, conversations, fact_of, history, order, place
-from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState
+from domain.tickets import History, check_command, fact_of, history, order, place
+from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState, fingerprint
 from schemas.records import (
     Clock,
     InteractionReceived,
@@ -31,8 +31,8 @@ RECENT = 64
 LATE = 3600 * 1_000_000
 DAY = 86_400 * 1_000_000
 METRICS = ("first_response", "resolution")
-_NOT_HASHED = 0xF << 76 | 0b11 << 62  # bits of a UUID that say its version and variant
-_VERSION_5 = 0x5 << 76 | 0b10 << 62
+_IN_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 #: Of a ticket, all but what each version of it differs in, and clocks, which also tell how time runs on.
 _seen = attrgetter(
     *(name for name in TicketChanged.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks"))
@@ -49,11 +49,11 @@ def derived_id(*parts: str) -> str:
 
 
 def _uuid5(name: str) -> str:
-    """``str(uuid.uuid5(NAMESPACE, name))`` (RFC 9562, section 5.5) at a third of its cost: one is made per output."""
-    digest = hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16]
-    number = int.from_bytes(digest, "big") & ~_NOT_HASHED | _VERSION_5
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    """``str(uuid.uuid5(NAMESPACE, name))`` (RFC 9562, section 5.5) at an eighth of its cost: one is made per output."""
+    hashed = _IN_NAMESPACE.copy()
+    hashed.update(name.encode())
+    text = hashed.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 class Casework:
@@ -127,7 +127,10 @@ class Casework:
                 known.tickets.append(ticket)
             else:
                 ticket = next(each for each in known.tickets if each.id == placement.ticket)
-            insort(ticket.facts, fact, key=order)
+            if not ticket.facts or order(ticket.facts[-1]) <= order(fact):
+                ticket.facts.append(fact)
+            else:
+                insort(ticket.facts, fact, key=order)
             if ticket.bundle != bundle.version:
                 ticket.bundle = bundle.version
             outputs += self._publish(customer, known, ticket, event.id, max(self.reached, event.received_at))
@@ -202,10 +205,7 @@ class Casework:
         verdicts: list[Output] = []
         clocks: list[Clock] = []
         for each in judged:
-            clock = next((c for c in ticket.clocks if (c.metric, c.cycle) == (each.metric, each.cycle)), None)
-            if clock is None:
-                clock = AnnouncedClock(each.metric, each.cycle, warned=[])
-                ticket.clocks.append(clock)
+            clock = _announced(ticket, each)
             for outcome, threshold, episode in _differences(each, clock, self.reached):
                 clock.revision += 1
                 verdicts.append(
@@ -219,6 +219,15 @@ class Casework:
         ticket.digest = digest
         ticket.version += 1
         return [view, *verdicts]
+
+
+def _announced(ticket: TicketState, judged: Judged) -> AnnouncedClock:
+    """What was published of this clock so far."""
+    for clock in ticket.clocks:
+        if clock.metric == judged.metric and clock.cycle == judged.cycle:
+            return clock
+    ticket.clocks.append(AnnouncedClock(judged.metric, judged.cycle, warned=[]))
+    return ticket.clocks[-1]
 
 
 def _named(event: InteractionReceived) -> str | None:
@@ -269,7 +278,7 @@ def _differences(judged: Judged, clock: AnnouncedClock, reached: int) -> list[tu
         clock.ended = judged.ended_at is not None
         if clock.ended:
             found.append(("ended", None, clock.episode))
-    if not judged.outcome and judged.state == "running":
+    if not judged.outcome and judged.state == "running" and (clock.warned or judged.passed):
         if any(percent not in judged.passed for percent in clock.warned):
             clock.warned = [percent for percent in clock.warned if percent in judged.passed]
             clock.episode += 1
@@ -397,11 +406,11 @@ def _view(
         team=last.attributes.team,
         organisation=last.attributes.organisation,
         person=last.person,
-        conversations=conversations(ticket.facts),
+        conversations=list(course.conversations),
         resolved_at=course.resolved_at,
         closed_at=course.closed_at,
         reopened=course.reopened,
-        interactions=sum(fact.command is None for fact in ticket.facts),
+        interactions=course.interactions,
         follows=ticket.follows,
         tags=course.tags,
         clocks=clocks,
@@ -431,4 +440,4 @@ def _digest(view: TicketChanged) -> bytes:
     clocks = [
         (c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks
     ]
-    return hashlib.blake2b(repr((_seen(view), clocks)).encode(), digest_size=8).digest()
+    return fingerprint((_seen(view), clocks))

@@ -78,82 +78,73 @@ def _first_finished(history: History, since: int) -> Moment | None:
     return next((moment for moment in history.moments if moment.status in FINISHED and moment.at >= since), None)
 
 
-@dataclass(slots=True)
-class _Course:
-    """The running sum while a clock's pieces are walked."""
-
-    elapsed: int = 0
-    breached_at: int | None = None
-    due_at: int | None = None
-    policy: Policy | None = None
-    target: int = 0
-    since: int = 0
-    used: int = 0
-
-
 def _run(
     metric: str, history: History, bundle: Bundle, now: int, start: tuple[int, str], stop: tuple[int | None, str, str]
 ) -> Judged | None:
+    """One walk over the ticket's moments: the pieces, what they add up to, and where that exceeds the target."""
+    started_at, started_by = start
     stop_at, stop_by, kind = stop
-    horizon = stop_at if stop_at is not None else max(now, history.moments[-1].at, start[0])
-    course, pieces = _Course(), list[Piece]()
-    moments = _relevant(history.moments, start[0], horizon, stop_at is None)
+    horizon = stop_at if stop_at is not None else max(now, history.moments[-1].at, started_at)
+    moments = _relevant(history.moments, started_at, horizon, stop_at is None)
+    last = len(moments) - 1
+    pieces: list[Piece] = []
+    chosen: Policy | None = None
+    elapsed = since = used = length = 0
+    due_at: int | None = None
+    breached_at: int | None = None
     running = False
     for index, moment in enumerate(moments):
-        begin = max(moment.at, start[0])
-        last = index + 1 == len(moments)
-        end = horizon if last else moments[index + 1].at
-        ended_by = (stop_by or NOW) if last else moments[index + 1].by
+        begin = moment.at if moment.at > started_at else started_at
+        end, ended_by = (horizon, stop_by or NOW) if index == last else (moments[index + 1].at, moments[index + 1].by)
         policy = bundle.policy_for(moment.attributes)
         target = policy.targets.get(metric) if policy else None
         duration = target.durations.get(moment.attributes.priority) if target else None
         if policy is None or target is None or duration is None:
-            if course.policy is not None:  # nothing promises it any more: neither met nor breached
+            if chosen is not None:  # nothing promises it any more: neither met nor breached
+                if running and due_at is None:
+                    due_at = _used_up(bundle.calendars[chosen.calendar], since, length - used, chosen.boundary)
                 stop_at, stop_by, kind, running = begin, moment.by, "cancelled", False
                 break
             continue
-        calendar = bundle.calendars[policy.calendar]
         running = moment.status not in target.pauses and moment.status not in FINISHED
-        course.policy, course.target, course.since, course.used = policy, duration, begin, course.elapsed
-        course.due_at = None
+        chosen, length, since, used, due_at = policy, duration, begin, elapsed, None
         counted = 0
         if running:
-            _walk(course, calendar, policy.boundary, begin, end)
+            calendar = bundle.calendars[policy.calendar]
             counted = calendar.between_us(begin, end)
-            course.elapsed += counted
-        if end > begin or last:
+            left = length - elapsed
+            if counted >= left or index == last:  # else the target is not used up in this piece, and another follows
+                due_at = _used_up(calendar, begin, left, policy.boundary) if left >= 0 else begin
+                if breached_at is None and due_at is not None and (end > due_at or left < 0):
+                    breached_at = due_at  # it stays, whatever comes later
+            elapsed += counted
+        if end > begin or index == last:
             pieces.append(Piece(begin, end, counted, moment, ended_by, running))
-    if course.policy is None:
+    if chosen is None:
         return None
-    outcome = "breached" if course.breached_at is not None else kind
-    judged = Judged(
-        metric=metric,
-        cycle=1,
-        outcome=outcome,
-        state=_state(outcome, stop_at is not None, running),
-        policy=course.policy,
-        bundle=bundle,
-        target=course.target,
-        elapsed=course.elapsed,
-        started_at=start[0],
-        started_by=start[1],
-        pieces=pieces,
-        due_at=course.breached_at if course.breached_at is not None else course.due_at,
-        ended_at=stop_at,
-        breached_at=course.breached_at,
-    )
+    outcome = "breached" if breached_at is not None else kind
+    passed: tuple[int, ...] = ()
+    next_at = None
     if not outcome and running:
-        _look_ahead(judged, course, now)
-    return judged
-
-
-def _walk(course: _Course, calendar: Calendar, boundary: Boundary, begin: int, end: int) -> None:
-    """Where the target is used up within or after a running piece; a breach stays, whatever comes later."""
-    left = course.target - course.elapsed
-    due = _used_up(calendar, begin, left, boundary) if left >= 0 else begin
-    course.due_at = due
-    if course.breached_at is None and due is not None and (end > due or left < 0):
-        course.breached_at = due
+        passed, next_at = _look_ahead(bundle.calendars[chosen.calendar], chosen, length, used, since, due_at, now)
+    return Judged(
+        metric,
+        1,
+        outcome,
+        _state(outcome, stop_at is not None, running),
+        chosen,
+        bundle,
+        length,
+        elapsed,
+        started_at,
+        started_by,
+        pieces,
+        due_at if breached_at is None else breached_at,
+        stop_at,
+        breached_at,
+        passed,
+        next_at,
+    )
 
 
 def _used_up(calendar: Calendar, begin: int, left: int, boundary: Boundary) -> int | None:
@@ -166,11 +157,15 @@ def _used_up(calendar: Calendar, begin: int, left: int, boundary: Boundary) -> i
 
 def _relevant(moments: list[Moment], start: int, horizon: int, is_open: bool) -> list[Moment]:
     """The moments that hold from ``start`` on; what changes at the very instant a clock stops no longer concerns it."""
+    if len(moments) == 1:
+        return moments
     first = 0
     for index, moment in enumerate(moments):
         if moment.at <= start:
             first = index
-    return [m for i, m in enumerate(moments[first:]) if i == 0 or is_open or m.at < horizon]
+    if is_open:
+        return moments[first:]
+    return [m for i, m in enumerate(moments[first:]) if i == 0 or m.at < horizon]
 
 
 def _state(outcome: str, ended: bool, running: bool) -> str:
@@ -179,20 +174,22 @@ def _state(outcome: str, ended: bool, running: bool) -> str:
     return outcome or ("running" if running else "paused")
 
 
-def _look_ahead(judged: Judged, course: _Course, now: int) -> None:
-    """Which warnings are reached, and when time alone changes something next."""
-    calendar = judged.bundle.calendars[judged.policy.calendar]
+def _look_ahead(
+    calendar: Calendar, policy: Policy, target: int, used: int, since: int, due_at: int | None, now: int
+) -> tuple[tuple[int, ...], int | None]:
+    """Warnings that are reached, and when time alone changes something next; ``used`` of ``target`` up to ``since``."""
     passed: list[int] = []
-    upcoming = [judged.due_at + 1] if judged.due_at is not None else []
-    for percent in judged.policy.warnings:
-        left = course.target * percent // 100 - course.used
-        at = _used_up(calendar, course.since, left, judged.policy.boundary) if left > 0 else course.since
-        if at is not None and at <= now:
+    upcoming = None if due_at is None else due_at + 1
+    for percent in policy.warnings:
+        left = target * percent // 100 - used
+        at = _used_up(calendar, since, left, policy.boundary) if left > 0 else since
+        if at is None:
+            continue
+        if at <= now:
             passed.append(percent)
-        elif at is not None:
-            upcoming.append(at)
-    judged.passed = tuple(passed)
-    judged.next_at = min(upcoming, default=None)
+        elif upcoming is None or at < upcoming:
+            upcoming = at
+    return tuple(passed), upcoming
 
 
 def evidence(judged: Judged) -> list[Interval]:

@@ -6,7 +6,6 @@ anew from the facts each time, so the order of arrival can't change what a ticke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -176,7 +175,8 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True)
 class History:
-    """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time."""
+    """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time; ``interactions`` counts
+    what was no command; ``conversations``: those it consists of, oldest first."""
 
     moments: list[Moment]
     first_ask: Fact | None = None
@@ -186,6 +186,8 @@ class History:
     closed_at: int | None = None
     tags: list[str] = field(default_factory=list)
     closes_at: int | None = None
+    interactions: int = 0
+    conversations: dict[str, None] = field(default_factory=dict)
 
 
 def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> History:
@@ -194,9 +196,7 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
     opening = next((fact for fact in facts if fact.id == ticket.id), facts[0])
     status, person, priority = "open", None, ticket.priority
     queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
-    told = Attributes(
-        tenant, opening.channel, priority, ticket.source, team, organisation, queue
-    )
+    told = Attributes(tenant, opening.channel, priority, ticket.source, team, organisation, queue)
     found = History([Moment(facts[0].at, facts[0].id, status, told)])
     for fact in facts:
         if status == "resolved" and found.resolved_at is not None:
@@ -204,30 +204,34 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
             if fact.at >= closing:
                 status, found.closed_at = "closed", closing
                 found.moments.append(Moment(closing, TIME, status, told, person))
-        before = (status, told, person)
-        if asks(fact):
+        was, held, had = status, told, person
+        kind = fact.type
+        if kind in ASKS and asks(fact):
             if found.first_ask is None:
                 found.first_ask = fact
             if status == "resolved":
                 found.reopened += 1
             status = AFTER_CONTACT[status]
-        elif answers(fact) and found.first_answer is None and found.first_ask is not None:
+        elif kind in ANSWERS and found.first_answer is None and found.first_ask is not None and answers(fact):
             found.first_answer = fact
         command = fact.command
-        if command is not None and status != "closed":
-            if fact.type == "ticket.status_set" and command.status is not None:
+        if command is None:
+            found.interactions += 1
+            found.conversations[fact.conversation] = None
+        elif status != "closed":
+            if kind == "ticket.status_set" and command.status is not None:
                 status = command.status
-            elif fact.type == "ticket.reopened":
+            elif kind == "ticket.reopened":
                 status = "open"
-            if fact.type in ("ticket.assigned", "ticket.escalated", "ticket.opened"):
+            if kind in ("ticket.assigned", "ticket.escalated", "ticket.opened"):
                 queue, team, organisation, person = _assigned(command, queue, team, organisation, person)
             priority = command.priority or priority
-            found.tags = command.tags if fact.type == "ticket.tagged" else found.tags
+            found.tags = command.tags if kind == "ticket.tagged" else found.tags
             if (priority, queue, team, organisation) != (told.priority, told.queue, told.team, told.organisation):
                 told = Attributes(tenant, told.channel, priority, told.source, team, organisation, queue)
-        if (status, told, person) != before:
-            if status != before[0]:
-                _note_status(found, before[0], status, fact)
+        if status != was or told is not held or person != had:
+            if status != was:
+                _note_status(found, was, status, fact)
             found.moments.append(Moment(max(fact.at, found.moments[-1].at), fact.id, status, told, person))
     if status == "resolved" and found.resolved_at is not None:
         found.closes_at = found.resolved_at + bundle.close_after
@@ -257,8 +261,3 @@ def _assigned(
     if command.team:
         team, person = command.team, None
     return command.queue or queue, team, organisation, command.person or person
-
-
-def conversations(facts: Sequence[Fact]) -> list[str]:
-    """The conversations a ticket consists of, oldest first."""
-    return list(dict.fromkeys(fact.conversation for fact in facts if fact.command is None))

@@ -20,16 +20,14 @@ import msgspec
 import yaml
 from fastavro.types import Schema
 
-from schemas import compatibility, records
+from schemas import compatibility, compiled, records
 
 FOLDER = Path(__file__).parent
 NAMESPACE = "hub.interaction"
 _HEADER = struct.Struct(">bI")
-_FACTS = {
-    cls.__struct_config__.tag: f"{NAMESPACE}.{cls.__name__}"
-    for cls in cast("tuple[type[msgspec.Struct], ...]", records.Facts.__args__)
+_TAGS = {
+    cls.__name__: cls.__struct_config__.tag for cls in cast("tuple[type[msgspec.Struct], ...]", records.Facts.__args__)
 }
-_TAGS = {name.rpartition(".")[2]: tag for tag, name in _FACTS.items()}
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -72,18 +70,20 @@ def accepted(folder: Path = FOLDER / "accepted") -> dict[int, dict[str, Any]]:  
     return {int(path.suffixes[-2][1:]): json.loads(path.read_text()) for path in sorted(folder.glob("*.*.avsc"))}
 
 
-def _optional_records(cls: type[msgspec.Struct]) -> dict[str, str]:
-    """The fields that hold a record or null, with the record's full name, or empty where it is one of several.
+@cache
+def _compiled(cls: type[msgspec.Struct]) -> tuple[compiled.Read, compiled.Write]:
+    classes = {name: each for name, each in vars(records).items() if isinstance(each, type)}
+    return compiled.reader(schema_of(cls), classes), compiled.writer(schema_of(cls), classes)
 
-    fastavro gives them as (record name, record); given them so, it need not try which record fits.
-    """
-    found: dict[str, str] = {}
-    for field in schema_of(cls)["fields"]:
-        branches = field["type"] if isinstance(field["type"], list) else []
-        names = [branch["name"] for branch in branches if isinstance(branch, dict) and "fields" in branch]
-        if names:
-            found[field["name"]] = f"{NAMESPACE}.{names[0]}" if len(names) == 1 else ""
-    return found
+
+def _facts_named(plain: dict[str, Any]) -> dict[str, Any]:  # Any: what fastavro makes of Avro
+    """What fastavro read, as ``msgspec.convert`` wants it: the record of a union says by its tag which one it is."""
+    for name, value in plain.items():
+        if isinstance(value, tuple):
+            kind, plain[name] = value
+            if name == "facts":
+                plain[name]["kind"] = _TAGS[kind.rpartition(".")[2]]
+    return plain
 
 
 class Codec:
@@ -94,25 +94,23 @@ class Codec:
     """
 
     def __init__(self, ids: Mapping[str, int] | None = None) -> None:
-        self._writers: dict[type[msgspec.Struct], tuple[bytes, Schema]] = {}
-        self._readers: dict[int, tuple[Schema, Schema | None, type[msgspec.Struct]]] = {}
+        self._writers: dict[type[msgspec.Struct], tuple[bytes, compiled.Write]] = {}
+        self._readers: dict[int, tuple[type[msgspec.Struct], compiled.Read]] = {}
         self._classes = {cls.__name__: cls for cls in records.Value.__args__}
-        self._optional = {cls: _optional_records(cls) for cls in self._classes.values()}
         for number, former in accepted().items():
             self.learn(number, former)
         for name, cls in self._classes.items():
-            number = pinned_ids()[name]
-            self._use(cls, number, parse(schema_of(cls)))
+            self._use(cls, pinned_ids()[name])
         ours = set(self._readers)
         for name, number in (ids or {}).items():
             if number in ours and number != pinned_ids()[name]:
                 raise ValueError(f"the registry's number {number} for {name} is pinned for another schema in ids.yaml")
-            cls = self._classes[name]
-            self._use(cls, number, self._writers[cls][1])
+            self._use(self._classes[name], number)
 
-    def _use(self, cls: type[msgspec.Struct], number: int, schema: Schema) -> None:
-        self._readers[number] = (schema, None, cls)
-        self._writers[cls] = (_HEADER.pack(0, number), schema)
+    def _use(self, cls: type[msgspec.Struct], number: int) -> None:
+        read, write = _compiled(cls)
+        self._readers[number] = (cls, read)
+        self._writers[cls] = (_HEADER.pack(0, number), write)
 
     def knows(self, number: int) -> bool:
         """Whether records under this schema number can be decoded."""
@@ -141,20 +139,14 @@ class Codec:
         for wrong in found:
             if wrong.reason is compatibility.Reason.UNIT:
                 raise NotDecodable("unknown-schema", f"schema {number}: {wrong}")
-        self._readers[number] = (schema, None if same else parse(schema_of(cls)), cls)
+        self._readers[number] = (cls, _compiled(cls)[0] if same else _resolving(schema, cls))
 
     def encode(self, record: msgspec.Struct) -> bytes:
-        """One record in the Confluent wire format."""
-        header, schema = self._writers[type(record)]
-        plain = cast("dict[str, Any]", msgspec.to_builtins(record, builtin_types=(bytes,)))
-        for field, name in self._optional[type(record)].items():
-            body = plain.get(field)
-            if body is not None:
-                plain[field] = (name or _FACTS[body["kind"]], body)
-        buffer = io.BytesIO()
-        buffer.write(header)
-        fastavro.schemaless_writer(buffer, schema, plain)
-        return buffer.getvalue()
+        """One record in the Confluent wire format. Raises what Python does for a value of a wrong type."""
+        header, write = self._writers[type(record)]
+        data = bytearray(header)
+        write(record, data)
+        return bytes(data)
 
     def decode(self, data: bytes) -> records.Value:
         """The record in ``data``. Raises ``NotDecodable`` with its reason, whatever the bytes are."""
@@ -164,28 +156,27 @@ class Codec:
         reader = self._readers.get(number)
         if reader is None:
             raise NotDecodable("unknown-schema", f"schema {number} is neither pinned nor learned from a registry")
-        writer_schema, reader_schema, cls = reader
-        buffer = io.BytesIO(data)
-        buffer.seek(_HEADER.size)
+        cls, read = reader
         try:
-            plain = cast(
-                "dict[str, Any]",
-                fastavro.schemaless_reader(buffer, writer_schema, reader_schema, return_record_name=True),
-            )
-        except Exception as error:  # fastavro raises whatever the bytes make it trip over: EOFError, IndexError, …
-            raise NotDecodable("not-avro", f"{cls.__name__}: {error!r}") from error
-        if buffer.tell() != len(data):
-            rest = len(data) - buffer.tell()
-            raise NotDecodable(
-                "not-avro", f"{cls.__name__}: {rest} bytes left over: {number} is not its writer's schema"
-            )
-        for field in self._optional[cls]:
-            if isinstance(plain[field], tuple):
-                name, body = plain[field]
-                if field == "facts":
-                    body["kind"] = _TAGS[name.rpartition(".")[2]]
-                plain[field] = body
-        try:
-            return cast("records.Value", msgspec.convert(plain, cls, builtin_types=(bytes,)))
+            found, end = read(data, _HEADER.size)
         except msgspec.ValidationError as error:
             raise NotDecodable("not-valid", f"{cls.__name__}: {error}") from error
+        except Exception as error:  # whatever the bytes make a reader trip over: EOFError, IndexError, …
+            raise NotDecodable("not-avro", f"{cls.__name__}: {error!r}") from error
+        if end != len(data):
+            amount = f"{len(data) - end} bytes left over" if end < len(data) else f"{end - len(data)} bytes too few"
+            raise NotDecodable("not-avro", f"{cls.__name__}: {amount}: {number} is not its writer's schema")
+        return cast("records.Value", found)
+
+
+def _resolving(schema: Schema, cls: type[msgspec.Struct]) -> compiled.Read:
+    """A reader of what was written with another schema than ours."""
+    ours = parse(schema_of(cls))
+
+    def read(data: bytes, at: int) -> tuple[msgspec.Struct, int]:
+        buffer = io.BytesIO(data)
+        buffer.seek(at)
+        plain = cast("dict[str, Any]", fastavro.schemaless_reader(buffer, schema, ours, return_record_name=True))
+        return msgspec.convert(_facts_named(plain), cls, builtin_types=(bytes,)), buffer.tell()
+
+    return read
