@@ -13,9 +13,10 @@ from bisect import insort
 from operator import attrgetter
 
 from domain.policies import EMPTY, Attributes, Bundle
+from domain.shelf import Shelf
 from domain.sla import Judged, evidence, judge
 from domain.tickets import History, check_command, fact_of, history, order, place
-from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState, fingerprint
+from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState, fingerprint, pack, unpack
 from schemas.records import (
     Clock,
     InteractionReceived,
@@ -60,14 +61,13 @@ class Casework:
     """The customers of one partition, and the clocks that run for them."""
 
     def __init__(self, retention_days: int = 35) -> None:
-        self.customers: dict[str, CustomerState] = {}
+        self.customers = Shelf()
         self.bundles: dict[int, Bundle] = {0: EMPTY}
         self.current: dict[str, int] = {}
         self.reached = 0
         self._retention = retention_days * DAY
         self._heap: list[tuple[int, str]] = []
         self._planned: dict[str, int] = {}
-        self._instants: dict[str, int | None] = {}
         self._touched: dict[str, None] = {}
 
     def configure(self, tenant: str, bundle: Bundle) -> None:
@@ -75,18 +75,22 @@ class Casework:
         self.bundles[bundle.version] = bundle
         self.current[tenant] = max(self.current.get(tenant, 0), bundle.version)
 
-    def put(self, customer: str, state: CustomerState) -> None:
-        """Take a customer's state as it was restored, and plan its clocks: bundles and ``reached`` have to be there."""
-        self.customers[customer] = state
-        for ticket in state.tickets:
-            self._instants[ticket.id] = self._judge(state, ticket)[2]
+    def put(self, customer: str, packed: bytes) -> None:
+        """Take a customer's state as it was restored, and plan its clocks: bundles and ``reached`` have to be there.
+
+        Raises ``msgspec.DecodeError`` for bytes that are no state.
+        """
+        state = unpack(packed)
+        unjudged = [ticket for ticket in state.tickets if ticket.instant == -1]
+        for ticket in unjudged:
+            ticket.instant = self._judge(state, ticket)[2]
+        self.customers.take(customer, pack(state) if unjudged else packed)
         self._plan(customer, state)
 
-    def touched(self) -> list[str]:
-        """The customers whose state changed since the last call; one that is no longer held has left the state."""
-        names = list(self._touched)
-        self._touched = {}
-        return names
+    def changed(self) -> list[tuple[str, bytes | None]]:
+        """The customers whose state changed since the last call, packed; None for one that has left the state."""
+        touched, self._touched = self._touched, {}
+        return self.customers.put_back(touched)
 
     def due(self) -> int | None:
         """The earliest instant at which time alone changes something, in microseconds."""
@@ -147,8 +151,7 @@ class Casework:
             state = self.customers[customer]
             self._touched[customer] = None
             for ticket in state.tickets:
-                instant = self._instants.get(ticket.id)
-                if instant is not None and instant <= self.reached:  # to the others time did nothing yet
+                if ticket.instant is not None and ticket.instant <= self.reached:  # to the others time did nothing yet
                     outputs += self._publish(customer, state, ticket, "time", self.reached)
             self._put_away(customer, state)
             if customer in self.customers:
@@ -160,13 +163,11 @@ class Casework:
         limit = self.reached - self._retention
         for ticket in [each for each in state.tickets if each.closed_at is not None and each.closed_at <= limit]:
             state.tickets.remove(ticket)
-            self._instants.pop(ticket.id, None)
         if not state.tickets and state.last_contact <= limit:
             del self.customers[customer]
 
     def _plan(self, customer: str, state: CustomerState) -> None:
-        planned = (self._instants.get(ticket.id) for ticket in state.tickets)
-        upcoming = [instant for instant in planned if instant is not None]
+        upcoming = [ticket.instant for ticket in state.tickets if ticket.instant is not None]
         upcoming += [t.closed_at + self._retention for t in state.tickets if t.closed_at is not None]
         if not state.tickets:
             upcoming.append(state.last_contact + self._retention)
@@ -200,7 +201,7 @@ class Casework:
         cause: str,
         judged_at: int,
     ) -> list[Output]:
-        course, judged, self._instants[ticket.id] = self._judge(state, ticket)
+        course, judged, ticket.instant = self._judge(state, ticket)
         ticket.closed_at = course.closed_at
         verdicts: list[Output] = []
         clocks: list[Clock] = []

@@ -62,7 +62,11 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
 
 
 class TicketState(msgspec.Struct, array_like=True):
-    """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it."""
+    """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it.
+
+    ``instant``: when time alone changes something next, None for never; -1 in a state that was written before it was
+    kept, so that nobody has to judge a million tickets before the first record is read.
+    """
 
     id: str
     facts: list[Fact]
@@ -78,6 +82,7 @@ class TicketState(msgspec.Struct, array_like=True):
     clocks: list[AnnouncedClock] = []
     closed_at: int | None = None
     source: str = ""
+    instant: int | None = -1
 
 
 class CustomerState(msgspec.Struct, array_like=True):
@@ -92,3 +97,8 @@ class CustomerState(msgspec.Struct, array_like=True):
     last_contact: int = 0
     recent: list[str] = []
     tickets: list[TicketState] = []
+
+
+#: A customer's state as the bytes of a changelog record, and back.
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(CustomerState).decode

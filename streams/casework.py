@@ -16,7 +16,6 @@ from domain.errors import HubError
 from domain.policies import Bundle, read_bundle
 from runtime.appending import Item
 from runtime.changelog import Restored
-from schemas.casework_state import CustomerState
 from schemas.codec import Codec, NotDecodable
 from schemas.records import (
     ConfigurationPublished,
@@ -38,10 +37,6 @@ class Mark(msgspec.Struct, array_like=True):
 
     reached: int = 0
     current: dict[str, int] = {}
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(CustomerState).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ class CaseworkFold:
                 self.casework.bundles[published.version] = read_published(published)
         for key, (_, value) in restored.values.items():
             if not key.startswith(BUNDLE):
-                self.casework.put(key.decode(), _decode(value))
+                self.casework.put(key.decode(), value)
         self._ahead = {key.decode(): found for key, found in restored.ahead.items() if not key.startswith(BUNDLE)}
 
     def _take_in(self, offset: int) -> None:
@@ -92,11 +87,11 @@ class CaseworkFold:
         for customer in [name for name, (applied, _) in self._ahead.items() if applied <= offset]:
             _, value = self._ahead.pop(customer)
             if value is not None:
-                self.casework.put(customer, _decode(value))
+                self.casework.put(customer, value)
 
     def mark(self) -> bytes:
         """The time reached and the bundles in force."""
-        return _encode(Mark(self.casework.reached, self.casework.current))
+        return msgspec.msgpack.encode(Mark(self.casework.reached, self.casework.current))
 
     def step(self, record: ConsumerRecord) -> Iterable[tuple[str, Item]]:
         """Fold one record; the outputs as (topic, item). What can't be read or carried out becomes a dead letter."""
@@ -143,9 +138,7 @@ class CaseworkFold:
             (key, applied, value) for key, (applied, value) in self._reserved.items()
         ]
         self._reserved = {}
-        for customer in self.casework.touched():
-            state = self.casework.customers.get(customer)
-            found.append((customer.encode(), self._offset, None if state is None else _encode(state)))
+        found += [(customer.encode(), self._offset, state) for customer, state in self.casework.changed()]
         return found
 
     def due(self) -> int | None:

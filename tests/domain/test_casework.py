@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.casework import Casework, Output
 from domain.errors import CommandRefused, Reason
+from schemas.casework_state import pack, unpack
 from schemas.records import Actor, InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 from tests.domain.stories import AROUND_THE_CLOCK, DAY, MINUTE, START, bot, bundle, command, event
 
@@ -287,11 +288,11 @@ def test_when_no_policy_promises_it_any_more_the_clock_is_cancelled() -> None:
 def test_a_customer_with_nothing_open_leaves_the_state_after_the_retention() -> None:
     work = hub()
     play(work, MAIL, command("done", "ticket.status_set", 60, MAIL.id, status="closed"))
-    work.touched()
+    work.changed()
     for day in range(1, 40):
         work.advance(START + day * DAY)
-    assert work.customers == {}
-    assert work.touched() == [CUSTOMER]
+    assert not work.customers
+    assert work.changed() == [(CUSTOMER, None)]
     assert work.due() is None
 
 
@@ -336,3 +337,19 @@ def final_state(ticket: TicketChanged) -> dict[str, object]:
 def outcomes(work: Casework) -> list[tuple[str, int, str]]:
     (state,) = work.customers.values()
     return sorted((c.metric, c.cycle, c.outcome) for ticket in state.tickets for c in ticket.clocks)
+
+
+def test_a_restored_customer_is_planned_as_the_state_says_and_an_older_state_is_judged() -> None:
+    work = hub()
+    play(work, MAIL, 10)
+    ((_, packed),) = work.changed()
+    assert packed is not None
+    older = unpack(packed)
+    older.tickets[0].instant = -1
+    for state in (packed, pack(older)):
+        restored = hub()
+        restored.reached = work.reached
+        restored.put(CUSTOMER, state)
+        assert restored.due() == work.due() == START + 45 * MINUTE
+        assert verdicts(play(restored, 45)) == [("first_response", "warned", 75)]
+        assert restored.changed() != []
