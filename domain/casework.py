@@ -173,7 +173,8 @@ class Casework:
             upcoming.append(state.last_contact + self._retention)
         if not upcoming:
             self._planned.pop(customer, None)
-        elif self._planned.get(customer) != (earliest := min(upcoming)):
+        # Later than the time told so far, which changes nothing more: a tick for that time would not come again.
+        elif self._planned.get(customer) != (earliest := max(min(upcoming), self.reached + 1)):
             self._planned[customer] = earliest
             heapq.heappush(self._heap, (earliest, customer))
 

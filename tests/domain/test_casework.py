@@ -353,3 +353,13 @@ def test_a_restored_customer_is_planned_as_the_state_says_and_an_older_state_is_
         assert restored.due() == work.due() == START + 45 * MINUTE
         assert verdicts(play(restored, 45)) == [("first_response", "warned", 75)]
         assert restored.changed() != []
+
+
+def test_an_old_event_of_a_customer_who_left_is_due_after_the_time_told_so_far() -> None:
+    """A partition is told of the time once, and not again of an instant at or before that."""
+    work = hub()
+    work.advance(START + 40 * DAY)
+    play(work, event("note", "call.ended", 0))
+    assert work.due() == START + 40 * DAY + 1
+    assert play(work, 40 * 24 * 60 + 1) == []
+    assert not work.customers
