@@ -6,7 +6,7 @@ MINUTES ?= 5
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench lint fuzz clean kafka-libs-list
+.PHONY: help demo test chaos safeguards bench lint fuzz clean kafka-libs-list kafka-streams-libs-list
 
 help: ## This list
 	@echo 'Targets (ARGS="…" is passed on to the command):'
@@ -20,12 +20,17 @@ test: ## All tests, against real Kafka, PostgreSQL and Alertmanager
 	@deploy/local/setup test
 	@$(BIN)/pytest $(ARGS)
 
-chaos: ## Kill and stop workers and servers for MINUTES=5, then count what was lost or doubled
+chaos: ## Harm every process and server for MINUTES=5, then count what was lost or doubled (ARGS="--nodes 3 --seed 1 --log FILE")
 	@deploy/local/setup test
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
-bench: ## The figures of bench/, printed
+safeguards: ## Switch off each safeguard in turn: the check must find what goes wrong (ARGS=name…); kill a rebuild at every step
 	@deploy/local/setup test
+	@$(BIN)/python -m tests.chaos.safeguards $(ARGS)
+	@HUB_TEST_THOROUGH=1 $(BIN)/pytest tests/verify/test_rebuild.py -k killed --timeout 900
+
+bench: ## The figures of bench/, the peers' beside them: printed, and in bench/results
+	@deploy/local/setup bench
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: ## ruff, mypy --strict and the rule that imports point down only
@@ -45,3 +50,6 @@ clean: ## Stops the local servers and removes everything the other targets made 
 
 kafka-libs-list: ## After a change of deploy/local/pom.xml: accept the jars that the set-up refused
 	cd .local/kafka-libs.new && LC_ALL=C sha256sum *.jar >../../deploy/local/kafka-libs.sha256
+
+kafka-streams-libs-list: ## The same after a change of bench/peers/kafka-streams/pom.xml
+	cd .local/kafka-streams-libs.new && LC_ALL=C sha256sum *.jar >../../bench/peers/kafka-streams/libs.sha256

@@ -1,4 +1,4 @@
-"""``python -m bench [engine|latency|alerts …]``: measures, prints a table, and writes ``bench/results/<date>.json``."""
+"""``python -m bench [PART …]``: measures, prints tables and targets, and writes ``bench/results/<date>.json``."""
 
 from __future__ import annotations
 
@@ -11,57 +11,79 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import alerts, engine, latency, report
+from bench import report
+from bench.part import Done
+from bench.parts import PARTS
 from bench.servers import Servers, servers
 from runtime import logging
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("engine", "latency", "alerts")
 
 
 def main() -> int:
-    """Measure what the command line names; all of it by default."""
-    asked = _arguments().parse_args()
+    """Measure what the command line names; all of it by default. A missed target is told, and is no failure."""
+    parser = _arguments()
+    asked = parser.parse_args()
+    names = list(dict.fromkeys(asked.parts)) or list(PARTS)
+    try:
+        sets = _sets(asked.set, names)
+    except ValueError as error:
+        parser.error(str(error))
     zoneinfo.reset_tzpath(())  # as the command `hub` does
     logging.configure("error", "bench")
-    parts = asked.parts or list(PARTS)
-    err, out = Console(stderr=True), Console()
+    err = Console(stderr=True)
+    out = Console() if sys.stdout.isatty() else Console(width=180)
     with servers(asked.kafka or None, asked.postgres or None) as on:
-        results = asyncio.run(_measure(on, parts, asked, err))
-    partial = "" if set(parts) == set(PARTS) else "-" + "-".join(sorted(set(parts)))
+        about, done = asyncio.run(_measure(on, names, sets, asked.date, err))
+    partial = "" if set(names) == set(PARTS) else "-" + "-".join(sorted(names))
     file = RESULTS / f"{asked.date}{partial}.json"
-    report.write(results, file)
-    report.show(results, out)
+    report.write(about, done, file)
+    report.show(about, done, out)
     out.print(f"\nAlso in bench/results/{file.name}", highlight=False)
     return 0
 
 
-async def _measure(on: Servers, parts: list[str], asked: argparse.Namespace, err: Console) -> report.Results:
+async def _measure(
+    on: Servers, names: list[str], sets: dict[str, dict[str, str]], date: str, err: Console
+) -> tuple[report.About, dict[str, Done]]:
     def say(line: str) -> None:
         err.print(f"[dim]{line}[/]", highlight=False)
 
     prefix = f"bench-{int(datetime.now(UTC).timestamp())}-"
-    found_latency = found_alerts = found_engine = None
-    if "engine" in parts:
-        found_engine = await engine.measure(on, f"{prefix}engine-", engine.Sizes(rounds=asked.rounds), say)
-    if "latency" in parts:
-        wanted = latency.Load(rate=asked.rate, seconds=asked.seconds)
-        found_latency = await latency.measure(on, f"{prefix}latency-", wanted, say)
-    if "alerts" in parts:
-        found_alerts = await alerts.measure(on, f"{prefix}alerts-", alerts.Load(clocks=asked.clocks), say)
-    return report.Results(await report.about(on, asked.date), found_engine, found_latency, found_alerts)
+    done: dict[str, Done] = {}
+    for name in names:
+        say(f"--- {name}")
+        done[name] = await PARTS[name].run(on, prefix, sets.get(name, {}), say)
+    return await report.about(on, date), done
+
+
+def _sets(given: list[str], names: list[str]) -> dict[str, dict[str, str]]:
+    """The sizes that were set, by part."""
+    found: dict[str, dict[str, str]] = {}
+    for each in given:
+        name, _, rest = each.partition(".")
+        field, equals, value = rest.partition("=")
+        if name not in names or not equals or field not in PARTS[name].load.__struct_fields__:
+            known = ", ".join(f"{part}.{one}" for part in names for one in PARTS[part].load.__struct_fields__)
+            raise ValueError(f"--set {each}: expected PART.FIELD=VALUE with one of {known}")
+        found.setdefault(name, {})[field] = value
+    return found
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", choices=[*PARTS, []], metavar="part", help="engine, latency, alerts; default: all"
+    told = "\n".join(
+        f"  {part.name}: " + ", ".join(f"{field}={getattr(part.load, field)}" for field in part.load.__struct_fields__)
+        for part in PARTS.values()
     )
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=f"parts and their sizes:\n{told}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help="default: all of them")
+    parser.add_argument("--set", action="append", default=[], metavar="PART.FIELD=VALUE", help="a size of a part")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat(), help="of the figures; default: today")
-    parser.add_argument("--rounds", type=int, default=3, help="of the engines; medians are told (default: %(default)s)")
-    parser.add_argument("--rate", type=int, default=200, help="events per second for latency (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=40, help="of that which count (default: %(default)s)")
-    parser.add_argument("--clocks", type=int, default=10_000, help="open at once for alerts (default: %(default)s)")
     parser.add_argument("--kafka", default="", help="a Kafka to use instead of the embedded one, host:port")
     parser.add_argument("--postgres", default="", help="a PostgreSQL whose user may create databases, as a URL")
     return parser

@@ -1,4 +1,4 @@
-"""The engines that are compared, each run in a process of its own: ``python -m bench.contenders NAME JOB``.
+"""The contenders of the hub's own environment, each run in a process of its own: ``python -m bench.contenders JOB``.
 
 A contender reads the job's log from its beginning, measures itself from the first record it is given until the last of
 the job's events is done and acknowledged, prints its ``Run`` as JSON, and ends. All write with ``acks=all`` and without
@@ -8,8 +8,6 @@ compression.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import zoneinfo
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self
@@ -21,7 +19,9 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP, StreamT
 
 from bench import toy
-from bench.measuring import Run, Stopwatch
+from bench.job import Job, done, job_given
+from bench.measuring import Stopwatch
+from bench.peers.line_up import CASEWORK, HUB, PLAIN, STOCK
 from hub.wiring import run_stage
 from runtime import logging
 from runtime.appending import Item, append, new_producer
@@ -31,28 +31,6 @@ from runtime.stage import Fold, Stage
 from schemas.codec import Codec
 from schemas.records import TimeAdvanced
 from streams.casework import CaseworkFold, CaseworkTopics
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to work on. ``events``: how many of the log's events to take, which is all of them but for stock Faust.
-
-    ``prefix``: no other run has it; the topics written to begin with it. ``now``: the instant at which the log ends.
-    """
-
-    kafka: str
-    source: str
-    prefix: str
-    events: int
-    partitions: int = 4
-    now: int = 0
-
-
-def done(run: Run) -> None:
-    """Tell the result and end, without the seconds that an orderly farewell takes."""
-    sys.stdout.write(msgspec.json.encode(run).decode() + "\n")
-    sys.stdout.flush()
-    os._exit(0)
-
 
 # --- stock Faust
 
@@ -76,7 +54,7 @@ async def stock_faust(job: Job) -> None:
     source = app.topic(job.source, key_serializer="raw", value_serializer="raw", partitions=job.partitions)
     entries = app.topic(f"{job.prefix}entries", key_serializer="raw", value_serializer="raw", partitions=job.partitions)
     table = app.Table("customers", partitions=job.partitions, key_type=str)
-    watch = Stopwatch()
+    watch, half = Stopwatch(), job.events // 2
 
     async def run(stream: StreamT) -> None:
         count = 0
@@ -91,9 +69,11 @@ async def stock_faust(job: Job) -> None:
                 table[customer] = msgspec.to_builtins(state)
                 await entries.send(key=customer.encode(), value=toy.write(entry))
             count += 1
+            if count == half:
+                watch.lap(count)
             if count == job.events:
                 await app.producer.flush()
-                done(watch.stop("stock-faust", count))
+                done(watch.stop(job.name, count))
 
     app.agent(source, name="run")(run)
     app.finalize()
@@ -158,13 +138,13 @@ class TimedStage(Stage):
     _ends: Mapping[int, int]
     _begun: int | None = None
 
-    async def until_end(self, contender: str, events: int) -> Self:
+    async def until_end(self, job: Job) -> Self:
         """Note where the log ends now."""
         partitions = [TopicPartition(self.source, number) for number in range(self.settings.partitions)]
         async with AIOKafkaConsumer(bootstrap_servers=self.settings.kafka) as consumer:
             found = await consumer.end_offsets(partitions)
         self._ends = {tp.partition: end for tp, end in found.items()}
-        self._contender, self._events, self._stopwatch = contender, events, Stopwatch()
+        self._job, self._stopwatch = job, Stopwatch()
         return self
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
@@ -174,10 +154,14 @@ class TimedStage(Stage):
             self._begun = sum(at.values())
             self._stopwatch.start()
         await super().process(tp, generation, records)
-        at = self.positions()
-        if self._begun is not None and all(at.get(partition, 0) >= end for partition, end in self._ends.items()):
-            whole = sum(self._ends.values())
-            done(self._stopwatch.stop(self._contender, round(self._events * (whole - self._begun) / whole)))
+        if self._begun is None:
+            return
+        at, whole = self.positions(), sum(self._ends.values())
+        through = round(self._job.events * (sum(at.values()) - self._begun) / whole)
+        if 2 * through >= self._job.events:
+            self._stopwatch.lap(through)
+        if all(at.get(partition, 0) >= end for partition, end in self._ends.items()):
+            done(self._stopwatch.stop(self._job.name, through))
 
 
 class EndOfLog:
@@ -200,7 +184,7 @@ def _stage(job: Job, name: str, new_fold: Callable[[], Fold], tick: Callable[[in
 async def hub_engine(job: Job) -> None:
     """``runtime.stage.Stage`` with the toy fold."""
     stage = _stage(job, "toy", lambda: ToyFold(f"{job.prefix}entries"), None)
-    await run_stage(await stage.until_end("hub", job.events))
+    await run_stage(await stage.until_end(job))
 
 
 async def casework(job: Job) -> None:
@@ -209,7 +193,7 @@ async def casework(job: Job) -> None:
     names = ("entries", "tickets", "verdicts", "dlq", "changelog")
     topics = CaseworkTopics(job.source, *(job.prefix + name for name in names))
     stage = _stage(job, "casework", lambda: CaseworkFold(codec, topics), lambda now: codec.encode(TimeAdvanced(now)))
-    await run_stage(await stage.until_end("casework", job.events))
+    await run_stage(await stage.until_end(job))
 
 
 # --- the limit
@@ -241,22 +225,24 @@ async def plain_aiokafka(job: Job) -> None:
                     append(producer, f"{job.prefix}changelog", tp.partition, changes),
                 )
             count += len(records)
-    done(watch.stop("plain-aiokafka", count))
+            if 2 * count >= job.events:
+                watch.lap(count)
+    done(watch.stop(job.name, count))
 
 
 CONTENDERS: dict[str, Callable[[Job], Awaitable[None]]] = {
-    "stock-faust": stock_faust,
-    "hub": hub_engine,
-    "plain-aiokafka": plain_aiokafka,
-    "casework": casework,
+    STOCK: stock_faust,
+    HUB: hub_engine,
+    PLAIN: plain_aiokafka,
+    CASEWORK: casework,
 }
 
 
-async def _run(name: str, job: Job) -> None:
-    await CONTENDERS[name](job)
+async def _run(job: Job) -> None:
+    await CONTENDERS[job.name](job)
 
 
 if __name__ == "__main__":
     zoneinfo.reset_tzpath(())  # as the command `hub` does
     logging.configure("warning", "bench")
-    asyncio.run(_run(sys.argv[1], msgspec.json.decode(sys.argv[2], type=Job)))
+    asyncio.run(_run(job_given()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 
@@ -19,24 +18,29 @@ import msgspec
 
 from bench.casework_log import BUNDLE
 from bench.measuring import Spread, spread
+from bench.part import Part, Say, Table, Target, below
+from bench.posting import Posting
 from bench.running import EVERYBODY, PATIENCE, Hub, prepared, running
 from bench.servers import Servers
-from domain.casework import derived_id
+from domain.outputs import derived_id
 from projections.sql import load
 from projections.timeline.store import CHANNEL
 
 _READABLE = load(__file__, "readable")
 _EACH_IN_API = 100
-Say = Callable[[str], None]
 
 
 class Load(msgspec.Struct, frozen=True):
-    """``rate``: events per second; the first ``warm_up`` seconds are not counted, the next ``seconds`` are."""
+    """``rate``: events per second; the first ``warm_up`` seconds are not counted, the next ``seconds`` are.
 
-    rate: int = 200
-    seconds: int = 40
-    warm_up: int = 8
+    ``batch``: events per request: 1 posts single ones, more uses the batch mode of CloudEvents.
+    """
+
+    rate: int = 1000
+    seconds: int = 30
+    warm_up: int = 10
     customers: int = 2000
+    batch: int = 1
 
 
 class LatencyResult(msgspec.Struct, frozen=True):
@@ -62,16 +66,19 @@ async def measure(on: Servers, prefix: str, wanted: Load, say: Say) -> LatencyRe
         async with running(hub, EVERYBODY, on.folder / "latency-logs"):
             await hub.ready()
             await hub.configured()
-            say(f"sending {wanted.rate} events/s for {wanted.warm_up} + {wanted.seconds} s")
-            return await _Sending(hub, wanted).run()
+            say(f"sending {wanted.rate} events/s, {wanted.batch} a request, for {wanted.warm_up} + {wanted.seconds} s")
+            media = "application/cloudevents+json" if wanted.batch == 1 else "application/cloudevents-batch+json"
+            async with Posting(f"{hub.url}/v1/events", hub.settings.api_token, media) as posting:
+                return await _Sending(hub, wanted, posting).run()
 
 
 class _Sending:
     """One measurement: what was sent and accepted, and what was seen."""
 
-    def __init__(self, hub: Hub, wanted: Load) -> None:
+    def __init__(self, hub: Hub, wanted: Load, posting: Posting) -> None:
         self._hub = hub
         self._load = wanted
+        self._posting = posting
         self._random = Random(1)
         self._run = uuid.uuid4().hex[:8]
         self._outstanding: dict[str, tuple[float, int]] = {}
@@ -107,24 +114,42 @@ class _Sending:
     async def _send(self) -> dict[str, float]:
         """Send at the rate; percent of a core that each process used while it was counted."""
         loop = asyncio.get_running_loop()
-        first = self._load.rate * self._load.warm_up
-        last = first + self._load.rate * self._load.seconds
+        wanted = self._load
+        first, last = wanted.rate * wanted.warm_up, wanted.rate * (wanted.warm_up + wanted.seconds)
         began = loop.time()
         before: dict[str, float] = {}
         async with asyncio.TaskGroup() as group:
-            for number in range(last):
-                if number == first:
-                    before = self._hub.cpu_seconds()
-                await asyncio.sleep(max(0.0, began + number / self._load.rate - loop.time()))
+            for number in range(0, last, wanted.batch):
+                if number >= first and not before:
+                    before = self._hub.cpu_seconds() | {"bench": time.process_time()}
+                await asyncio.sleep(max(0.0, began + number / wanted.rate - loop.time()))
                 group.create_task(self._post(number, counts=number >= first))
-            after = self._hub.cpu_seconds()
-        return {name: round((after[name] - before.get(name, 0)) / self._load.seconds * 100, 1) for name in after}
+            after = self._hub.cpu_seconds() | {"bench": time.process_time()}
+        return {name: round((after[name] - before.get(name, 0)) / wanted.seconds * 100, 1) for name in after}
 
     async def _post(self, number: int, counts: bool) -> None:
-        customer = self._random.randrange(self._load.customers)
-        contact = f"customer-{customer}-{self._run}@example.com"
+        """One request, with the events from ``number`` on."""
+        who = [self._random.randrange(self._load.customers) for _ in range(self._load.batch)]
+        written = [self._event(number + index, customer) for index, customer in enumerate(who)]
+        began = time.perf_counter()
+        answer = await self._posting(msgspec.json.encode(written if self._load.batch > 1 else written[0]))
+        accepted = time.perf_counter()
+        if answer.status != 202:
+            raise RuntimeError(f"POST /v1/events answered {answer.status}: {answer.body.decode(errors='replace')}")
+        if counts:
+            self._accepted.append(accepted - began)
+        for index, id_ in enumerate(msgspec.json.decode(answer.body)["ids"]):
+            if counts and (number + index) % _EACH_IN_API == 0:
+                self._to_check.append((self._contact(who[index]), id_))
+            self._outstanding[derived_id(id_, "entry")] = (accepted, int(counts))
+        self._woken.set()
+
+    def _contact(self, customer: int) -> str:
+        return f"customer-{customer}-{self._run}@example.com"
+
+    def _event(self, number: int, customer: int) -> dict[str, object]:
         answering = number % 3 == 2
-        event = {
+        return {
             "specversion": "1.0",
             "id": f"{self._run}-{number}",
             "source": "bench/main",
@@ -134,29 +159,12 @@ class _Sending:
                 "channel": "email",
                 "direction": "outbound" if answering else "inbound",
                 "conversation": f"email:{customer}",
-                "contact_points": [{"kind": "email", "value": contact, "verified": True}],
+                "contact_points": [{"kind": "email", "value": self._contact(customer), "verified": True}],
                 "actor": {"kind": "agent" if answering else "customer"},
                 "subject": "Where is order 4711?",
                 "text": "My parcel was due on Monday and nothing came. " * 5,
             },
         }
-        began = time.perf_counter()
-        async with self._hub.http.post(
-            f"{self._hub.url}/v1/events",
-            data=msgspec.json.encode(event),
-            headers={"Content-Type": "application/cloudevents+json"},
-        ) as answer:
-            body = await answer.read()
-            accepted = time.perf_counter()
-        if answer.status != 202:
-            raise RuntimeError(f"POST /v1/events answered {answer.status}: {body.decode(errors='replace')}")
-        id_ = msgspec.json.decode(body)["ids"][0]
-        if counts:
-            self._accepted.append(accepted - began)
-            if number % _EACH_IN_API == 0:
-                self._to_check.append((contact, id_))
-        self._outstanding[derived_id(id_, "entry")] = (accepted, int(counts))
-        self._woken.set()
 
     def _notified(self, *_: object) -> None:
         self._woken.set()
@@ -183,3 +191,23 @@ class _Sending:
         async with self._hub.http.get(path, params={"limit": "200"}) as answer:
             entries = msgspec.json.decode(await answer.read())["entries"]
         return any(entry["event"] == event for entry in entries)
+
+
+def _tables(found: LatencyResult) -> list[Table]:
+    rows = [
+        found.accepted.row(f"POST /v1/events until its 202, at {found.load.rate}/s"),
+        found.readable.row("202 until readable in the timeline"),
+    ]
+    busy = ", ".join(f"{process} {percent:g} %" for process, percent in found.busy.items())
+    return [
+        Table(
+            ("milliseconds", *Spread.COLUMNS), rows, [f"CPU meanwhile: {busy} of a core; restarts: {found.restarts}."]
+        )
+    ]
+
+
+def _targets(found: LatencyResult) -> list[Target]:
+    return [below(f"accepted until readable, {found.load.rate} events/s, p99", found.readable.p99, 500, " ms")]
+
+
+PART = Part("latency", Load(), measure, _tables, _targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -51,12 +51,20 @@ class Hub:
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time so far, by process."""
         found: dict[str, float] = {}
+        for name, process in self._processes():
+            times = process.cpu_times()
+            found[name] = times.user + times.system
+        return found
+
+    def resident(self) -> dict[str, int]:
+        """Bytes of memory that each process holds now."""
+        return {name: int(process.memory_info().rss) for name, process in self._processes()}
+
+    def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
         for name in self._names:
             pid = self._supervisor.pid(name) if self._supervisor else None
             if pid is not None:
-                times = psutil.Process(pid).cpu_times()
-                found[name] = times.user + times.system
-        return found
+                yield name, psutil.Process(pid)
 
     @property
     def restarts(self) -> int:
@@ -113,6 +121,7 @@ async def prepared(on: Servers, prefix: str, name: str, **more: str) -> AsyncIte
                 **more,
             },
             Settings,
+            strict=False,
         )
         await apply(on.kafka, topics(), prefix, settings.partitions, settings.replication)
         reading = await asyncpg.connect(dsn)

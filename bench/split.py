@@ -64,7 +64,7 @@ def _fold(log: Iterable[Entry], timed: _Timed | None) -> tuple[float, float]:
     records: list[list[ConsumerRecord[bytes, bytes]]] = [[] for _ in range(PARTITIONS)]
     for entry in log:
         here = records[entry.partition]
-        here.append(_record(entry, len(here)))
+        here.append(as_record(entry, len(here)))
     folds = [_new_fold(timed) for _ in range(PARTITIONS)]
     wall, cpu = time.perf_counter(), time.process_time()
     for fold, here in zip(folds, records, strict=True):
@@ -90,7 +90,8 @@ def _new_fold(timed: _Timed | None) -> CaseworkFold:
     return fold
 
 
-def _record(entry: Entry, offset: int) -> ConsumerRecord[bytes, bytes]:
+def as_record(entry: Entry, offset: int) -> ConsumerRecord[bytes, bytes]:
+    """An entry of the log as a stage is handed it."""
     return ConsumerRecord(
         topic=TOPICS.identified, partition=entry.partition, offset=offset, timestamp=0, timestamp_type=0,
         key=entry.key, value=entry.value, checksum=None, serialized_key_size=-1, serialized_value_size=len(entry.value),

@@ -1,7 +1,8 @@
 """One small fold that every engine in the comparison runs alike: a customer, a ticket, a clock for the first answer.
 
 Events and entries are Avro (15 and 11 fields), state is msgpack. An engine calls ``read``, ``fold`` and ``write``, and
-keeps ``state_bytes`` of each customer it touched in a changelog; everything else is the engine's own.
+keeps ``state_bytes`` of each customer it touched in a changelog; everything else is the engine's own. The same stands
+in Java in ``peers/kafka-streams``. Imports nothing that the peers' own environment lacks.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import io
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import TypedDict, cast
 
@@ -20,30 +22,16 @@ from fastavro.types import Schema
 HOUR = 3600 * 1_000_000
 BEGIN = 1_767_600_000_000_000
 RECENT = 16
+SCHEMAS = Path(__file__).parent / "peers"
 _HEADER = struct.pack(">bI", 0, 1)
 
 
-def _schema(name: str, fields: Mapping[str, object]) -> Schema:
-    listed = [{"name": field, "type": kind} for field, kind in fields.items()]
-    document = {"type": "record", "name": name, "namespace": "bench", "fields": listed}
-    return fastavro.parse_schema(cast("Schema", document))
+def _schema(name: str) -> Schema:
+    return fastavro.parse_schema(cast("Schema", msgspec.json.decode((SCHEMAS / name).read_bytes())))
 
 
-_TEXT = ["null", "string"]
-_EVENT = _schema(
-    "Event",
-    dict.fromkeys(("id", "type", "source", "tenant", "customer", "conversation"), "string")
-    | dict.fromkeys(("occurred_at", "received_at"), "long")
-    | dict.fromkeys(("channel", "direction"), "string")
-    | dict.fromkeys(("actor", "team", "subject", "text"), _TEXT)
-    | {"attributes": {"type": "map", "values": "string"}},
-)
-_ENTRY = _schema(
-    "Entry",
-    {"id": "string", "customer": "string", "sequence": "long", "type": "string", "ticket": "string"}
-    | {"status": "string", "occurred_at": "long", "channel": "string", "summary": _TEXT}
-    | {"due_at": ["null", "long"], "breached": "boolean"},
-)
+_EVENT = _schema("event.avsc")
+_ENTRY = _schema("entry.avsc")
 
 
 class Event(TypedDict):

@@ -6,55 +6,33 @@ and the same state, whatever the machine's clock says. ``reached`` is the time t
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import uuid
 from bisect import insort
-from operator import attrgetter
 
+from domain.outputs import Output, clock_of, digest_of, entry_of, verdict_of, view_of
 from domain.policies import EMPTY, Attributes, Bundle
 from domain.shelf import Shelf
-from domain.sla import Judged, evidence, judge
+from domain.sla import Judged, judge
 from domain.tickets import History, check_command, fact_of, history, order, place
-from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState, fingerprint, pack, unpack
+from schemas.casework_state import (
+    AnnouncedClock,
+    CustomerState,
+    Fact,
+    TicketState,
+    pack,
+    planned_in,
+    unpack,
+)
 from schemas.records import (
     Clock,
     InteractionReceived,
-    SlaVerdictIssued,
-    TicketChanged,
     TicketCommand,
-    TimelineEntryAdded,
 )
 
-NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
 SECOND = 1_000_000
 RECENT = 64
-LATE = 3600 * 1_000_000
 DAY = 86_400 * 1_000_000
 METRICS = ("first_response", "resolution")
-_IN_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-#: Of a ticket, all but what each version of it differs in, and clocks, which also tell how time runs on.
-_seen = attrgetter(
-    *(name for name in TicketChanged.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks"))
-)
-#: Types that tell of work, not of a customer turning to the company or being answered.
-_TICKET_POINT = "hub:ticket:"
-
-Output = TimelineEntryAdded | TicketChanged | SlaVerdictIssued
-
-
-def derived_id(*parts: str) -> str:
-    """The id of an output: uuid5 of what it is about, so that a repeated output has the same id."""
-    return _uuid5("\x1f".join(parts))
-
-
-def _uuid5(name: str) -> str:
-    """``str(uuid.uuid5(NAMESPACE, name))`` (RFC 9562, section 5.5) at an eighth of its cost: one is made per output."""
-    hashed = _IN_NAMESPACE.copy()
-    hashed.update(name.encode())
-    text = hashed.hexdigest()
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 class Casework:
@@ -80,12 +58,17 @@ class Casework:
 
         Raises ``msgspec.DecodeError`` for bytes that are no state.
         """
-        state = unpack(packed)
-        unjudged = [ticket for ticket in state.tickets if ticket.instant == -1]
-        for ticket in unjudged:
-            ticket.instant = self._judge(state, ticket)[2]
-        self.customers.take(customer, pack(state) if unjudged else packed)
-        self._plan(customer, state)
+        planned = planned_in(packed)
+        if planned == -1:
+            state = unpack(packed)
+            for ticket in state.tickets:
+                ticket.instant = self._judge(state, ticket)[2]
+            self._plan(customer, state)
+            packed = pack(state)
+        elif planned is not None:
+            self._planned[customer] = planned
+            heapq.heappush(self._heap, (planned, customer))
+        self.customers.take(customer, packed)
 
     def changed(self) -> list[tuple[str, bytes | None]]:
         """The customers whose state changed since the last call, packed; None for one that has left the state."""
@@ -123,7 +106,7 @@ class Casework:
         known.recent.append(event.id)
         del known.recent[:-RECENT]
         self._touched[customer] = None
-        outputs: list[Output] = [_entry(customer, known, event, contact_point, placement.ticket, placement.because)]
+        outputs: list[Output] = [entry_of(customer, known, event, contact_point, placement.ticket, placement.because)]
         if placement.ticket is not None:
             fact.ticket, fact.because = placement.ticket, placement.because
             if placement.opens:
@@ -172,11 +155,14 @@ class Casework:
         if not state.tickets:
             upcoming.append(state.last_contact + self._retention)
         if not upcoming:
+            state.planned = None
             self._planned.pop(customer, None)
+            return
         # Later than the time told so far, which changes nothing more: a tick for that time would not come again.
-        elif self._planned.get(customer) != (earliest := max(min(upcoming), self.reached + 1)):
-            self._planned[customer] = earliest
-            heapq.heappush(self._heap, (earliest, customer))
+        state.planned = max(min(upcoming), self.reached + 1)
+        if self._planned.get(customer) != state.planned:
+            self._planned[customer] = state.planned
+            heapq.heappush(self._heap, (state.planned, customer))
 
     def _judge(self, state: CustomerState, ticket: TicketState) -> tuple[History, list[Judged], int | None]:
         bundle = self.bundles[ticket.bundle]
@@ -211,11 +197,11 @@ class Casework:
             for outcome, threshold, episode in _differences(each, clock, self.reached):
                 clock.revision += 1
                 verdicts.append(
-                    _verdict(customer, state, ticket, each, clock, outcome, threshold, episode, judged_at, cause)
+                    verdict_of(customer, state, ticket, each, clock, outcome, threshold, episode, judged_at, cause)
                 )
-            clocks.append(_clock(each, clock))
-        view = _view(customer, state, ticket, course, clocks, judged_at, cause)
-        digest = _digest(view)
+            clocks.append(clock_of(each, clock))
+        view = view_of(customer, state, ticket, course, clocks, judged_at, cause)
+        digest = digest_of(view)
         if digest == ticket.digest:
             return verdicts
         ticket.digest = digest
@@ -289,157 +275,3 @@ def _differences(judged: Judged, clock: AnnouncedClock, reached: int) -> list[tu
             found.append(("warned", max(fresh), clock.episode))
         clock.warned = sorted({*clock.warned, *fresh})
     return found
-
-
-def _verdict(
-    customer: str,
-    state: CustomerState,
-    ticket: TicketState,
-    judged: Judged,
-    clock: AnnouncedClock,
-    outcome: str,
-    threshold: int | None,
-    episode: int,
-    judged_at: int,
-    cause: str,
-) -> SlaVerdictIssued:
-    owner = _owner(judged)
-    calendar = judged.bundle.calendars[judged.policy.calendar]
-    late = outcome == "breached" and judged.breached_at is not None and judged_at - judged.breached_at > LATE
-    return SlaVerdictIssued(
-        id=derived_id(ticket.id, judged.metric, str(judged.cycle), outcome, str(clock.revision)),
-        tenant=state.tenant,
-        customer=customer,
-        ticket=ticket.id,
-        metric=judged.metric,
-        cycle=judged.cycle,
-        outcome=outcome,
-        revision=clock.revision,
-        episode=episode,
-        target=judged.target,
-        elapsed=judged.elapsed,
-        started_at=judged.started_at,
-        judged_at=judged_at,
-        policy=judged.policy.name,
-        policy_version=judged.bundle.version,
-        calendar=judged.policy.calendar,
-        calendar_digest=calendar.digest,
-        boundary=judged.policy.boundary,
-        cause=cause,
-        due_at=judged.due_at,
-        threshold=threshold,
-        ended_at=judged.ended_at,
-        priority=owner.priority if owner else None,
-        channel=owner.channel if owner else None,
-        subject=ticket.subject,
-        team=owner.team if owner else None,
-        organisation=owner.organisation if owner else None,
-        quiet="found_late" if late else None,
-        evidence=evidence(judged),
-    )
-
-
-def _owner(judged: Judged) -> Attributes | None:
-    """Whose verdict it is: who owned the ticket when the target was used up, else who owned it last."""
-    at = judged.breached_at
-    for piece in judged.pieces:
-        if at is not None and piece.begin <= at <= piece.end:
-            return piece.moment.attributes
-    return judged.pieces[-1].moment.attributes if judged.pieces else None
-
-
-def _entry(
-    customer: str,
-    state: CustomerState,
-    event: InteractionReceived,
-    contact_point: str,
-    ticket: str | None,
-    because: str,
-) -> TimelineEntryAdded:
-    return TimelineEntryAdded(
-        id=derived_id(event.id, "entry"),
-        event=event.id,
-        tenant=event.tenant,
-        customer=customer,
-        sequence=state.sequence,
-        type=event.type,
-        channel=event.channel,
-        direction=event.direction,
-        occurred_at=event.occurred_at,
-        received_at=event.received_at,
-        conversation=event.conversation,
-        source=event.source,
-        ticket=ticket,
-        joined_because=because,
-        actor=event.actor,
-        contact_point=contact_point or None,
-        subject=event.subject,
-        text=event.text,
-        attachments=event.attachments,
-        automatic=getattr(event.facts, "automatic", None),
-    )
-
-
-def _view(
-    customer: str,
-    state: CustomerState,
-    ticket: TicketState,
-    course: History,
-    clocks: list[Clock],
-    judged_at: int,
-    cause: str,
-) -> TicketChanged:
-    """The ticket as its next version would be published."""
-    last = course.moments[-1]
-    opening = next((fact for fact in ticket.facts if fact.id == ticket.id), ticket.facts[0])
-    return TicketChanged(
-        id=ticket.id,
-        tenant=state.tenant,
-        customer=customer,
-        version=ticket.version + 1,
-        status=last.status,
-        priority=last.attributes.priority,
-        channel=opening.channel,
-        opened_at=ticket.facts[0].at,
-        changed_at=judged_at,
-        cause=cause,
-        subject=ticket.subject,
-        queue=last.attributes.queue,
-        team=last.attributes.team,
-        organisation=last.attributes.organisation,
-        person=last.person,
-        conversations=list(course.conversations),
-        resolved_at=course.resolved_at,
-        closed_at=course.closed_at,
-        reopened=course.reopened,
-        interactions=course.interactions,
-        follows=ticket.follows,
-        tags=course.tags,
-        clocks=clocks,
-    )
-
-
-def _clock(judged: Judged, announced: AnnouncedClock) -> Clock:
-    return Clock(
-        metric=judged.metric,
-        cycle=judged.cycle,
-        state=judged.state,
-        policy=judged.policy.name,
-        policy_version=judged.bundle.version,
-        calendar=judged.policy.calendar,
-        target=judged.target,
-        elapsed=judged.elapsed,
-        started_at=judged.started_at,
-        due_at=judged.due_at,
-        ended_at=judged.ended_at,
-        breached_at=judged.breached_at,
-        warned=announced.warned,
-    )
-
-
-def _digest(view: TicketChanged) -> bytes:
-    """What makes two views of a ticket the same; time that merely runs on does not count."""
-    clocks = [
-        (c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks
-    ]
-    return fingerprint((_seen(view), clocks))

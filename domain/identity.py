@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from domain.errors import NotResolvable, Reason
 from schemas.records import ContactPoint, InteractionReceived
-from schemas.vocabulary import UNMAPPED
+from schemas.vocabulary import COUNTED, UNMAPPED
 
 NAMESPACE = uuid.UUID("c1b0b0de-5a0c-5b0f-8f5e-0f2d6c6f7a55")
 HUB = "hub"
@@ -105,10 +105,11 @@ def points_of(event: InteractionReceived) -> list[tuple[Point, ContactPoint]]:
     """The points that may identify the customer, strongest first; those of one strength as the adapter gave them.
 
     What a source sends about an account, not a customer, has no word and no customer: it gets a history of its own.
+    So does a source that tells what it has counted.
     """
     usable = [given for given in event.contact_points if given.kind != HUB and given.value]
     chosen = [given for given in usable if given.role == "customer"]
-    if not chosen and event.type == UNMAPPED:
+    if not chosen and event.type in (UNMAPPED, COUNTED):
         chosen = [given for given in usable if given.role == "other"]
     found = [(Point(event.tenant, given.kind, given.value), given) for given in chosen]
     return sorted(found, key=lambda pair: (-KINDS.get(pair[0].kind, UNKNOWN_KIND).strength, not pair[1].verified))

@@ -17,6 +17,7 @@ from rich.table import Table
 from domain.errors import HubError
 from hub.accounts import AccountsInvalid
 from hub.local.process import StackError
+from hub.verify.log import Refused
 from runtime import logging
 from runtime.settings import SettingInvalid, Settings, load
 from runtime.topics_admin import TopicRefused
@@ -72,6 +73,29 @@ def alert() -> None:
     from hub import processes
 
     run("alert", processes.alert(settings()))
+
+
+@app.command()
+def count(
+    anew: Annotated[
+        bool, typer.Option("--anew", help="First forget what was counted; then count all that the topic still keeps.")
+    ] = False,
+) -> None:
+    """Count what each source sends, and keep which of its own numbers are missing; see hub sources."""
+    from hub.sources import count as work
+
+    run("count", work(settings(), anew))
+
+
+@app.command()
+def sources(
+    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each; instants in microseconds.")] = False,
+) -> None:
+    """Show what each source sent, which of its own numbers are missing, and what it says it sent."""
+    from hub.sources import show
+
+    raise typer.Exit(asyncio.run(show(settings(), tenant, as_json, out)))
 
 
 @app.command()
@@ -138,6 +162,28 @@ def parse(
     raise typer.Exit(parse_files(adapter, files, region, own, sys.stdout, err))
 
 
+@app.command()
+def verify(
+    partition: Annotated[list[int] | None, typer.Option(help="Compare this one only; may be given again.")] = None,
+    digest: Annotated[bool, typer.Option("--digest", help="Print one number for what people read instead.")] = False,
+) -> None:
+    """Compare the log with state, topics and tables, while everything runs; exits with 1 if anything differs."""
+    from hub.verify import command
+
+    work = command.show_digest(settings(), out) if digest else command.run(settings(), partition or [], out, err)
+    raise typer.Exit(asyncio.run(work))
+
+
+@app.command()
+def rebuild(
+    tables: Annotated[bool, typer.Option("--tables", help="Only the read models; casework may go on.")] = False,
+) -> None:
+    """Drop state and read models and make them anew from the log; nothing is sent again, and nobody is alerted."""
+    from hub.rebuild import command
+
+    raise typer.Exit(asyncio.run(command.run(settings(), out, err, only_tables=tables)))
+
+
 @local.command()
 def up(folder: Folder = None) -> None:
     """Start the servers if they don't run, make the topics and tables, and print how to reach them."""
@@ -202,10 +248,10 @@ def dlq_list(
     reason: Annotated[str, typer.Option(help="Only letters with this reason.")] = "",
     limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 50,
 ) -> None:
-    """List dead letters: when, which stage, why."""
+    """List dead letters: when, which stage, why, and when each was put back."""
     from hub.dead_letters import show_list
 
-    raise typer.Exit(asyncio.run(show_list(settings(), reason, limit, out)))
+    raise typer.Exit(asyncio.run(show_list(settings(), reason, limit, out, err)))
 
 
 @dlq.command("show")
@@ -220,11 +266,14 @@ def dlq_show(letter: Annotated[str, typer.Argument(help="The letter's id, from t
 def dlq_retry(
     letters: Annotated[list[str] | None, typer.Argument(help="Ids from the list; none: all of --reason.")] = None,
     reason: Annotated[str, typer.Option(help="Retry every letter with this reason.")] = "",
+    limit: Annotated[
+        int, typer.Option(min=0, help="Put back at most so many, the oldest of each partition; 0: all.")
+    ] = 0,
 ) -> None:
-    """Put letters back to where they failed, in their order. What was folded before is recognised by its id."""
+    """Put letters back to where they failed, in their order, each once, however often this is run."""
     from hub.dead_letters import retry
 
-    raise typer.Exit(asyncio.run(retry(settings(), letters or [], reason, out, err)))
+    raise typer.Exit(asyncio.run(retry(settings(), letters or [], reason, limit, out, err)))
 
 
 def table(*columns: str) -> Table:
@@ -254,5 +303,5 @@ def in_words(error: Exception) -> str | None:
     """What a person can do about an error; None for one that is a fault of ours."""
     if isinstance(error, KafkaError):
         return f"Kafka at {settings().kafka} (HUB_KAFKA) does not answer as it should: {error}"
-    known = (HubError, SettingInvalid, AccountsInvalid, StackError, TopicRefused)
+    known = (HubError, SettingInvalid, AccountsInvalid, StackError, TopicRefused, Refused)
     return str(error) if isinstance(error, known) else None

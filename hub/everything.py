@@ -15,6 +15,7 @@ STAGES: dict[str, Sequence[str]] = {
     "casework": ("worker", "casework"),
     "projector": ("project",),
     "alerts": ("alert",),
+    "sources": ("count",),
     "http": ("serve",),
 }
 

@@ -20,12 +20,12 @@ from adapters.email.receive import EmailAdapter
 from adapters.whatsapp.receive import WhatsApp
 from consumers.alerts.alertmanager import AlertmanagerReceiver
 from consumers.alerts.consumer import Alerts
-from consumers.alerts.inbox import AlertsStopped
 from consumers.alerts.receiver import Receiver
 from consumers.alerts.webhook import WebhookReceiver
-from consumers.projector import Projector, ProjectorStopped, Topics
-from domain.casework import derived_id
+from consumers.projector import Projector, Topics
+from consumers.reading import ReadingStopped
 from domain.errors import Reason, Unavailable
+from domain.outputs import derived_id
 from hub import accounts as account_file
 from hub.http.app import create_app
 from hub.http.doors import HttpAdapter, doors
@@ -171,7 +171,7 @@ async def project(settings: Settings) -> None:
     )
     try:
         await until_stopped(projector.run)
-    except ProjectorStopped as error:
+    except ReadingStopped as error:
         fail_stop(f"projector: {error}")
 
 
@@ -202,7 +202,7 @@ async def alert(settings: Settings) -> None:
     )
     try:
         await until_stopped(alerts.run)
-    except AlertsStopped as error:
+    except ReadingStopped as error:
         fail_stop(f"alerts: {error}")
 
 

@@ -15,6 +15,7 @@ import structlog
 from projections.identity.store import IdentityStore
 from projections.postgres import open_pool
 from runtime.clock import Clock, clock_for
+from runtime.letter_limit import LetterLimit
 from runtime.registry import Registry
 from runtime.relay import Relay
 from runtime.settings import Settings
@@ -69,7 +70,14 @@ def casework_stage(settings: Settings, codec: Codec, clock: Clock) -> Stage:
         changelog=topics.changelog,
         new_fold=lambda: CaseworkFold(codec, topics, settings.retention_days),
         tick=lambda now: codec.encode(TimeAdvanced(now)),
+        letters=letter_limit(settings, "casework"),
     )
+
+
+def letter_limit(settings: Settings, stage: str) -> LetterLimit:
+    """How many dead letters one process of a stage may write."""
+    topic = settings.topic("interaction-received-dlq")
+    return LetterLimit(stage, topic, settings.dead_letter_limit, settings.dead_letter_share)
 
 
 @asynccontextmanager
@@ -77,18 +85,20 @@ async def identity_stage(settings: Settings, clock: Clock) -> AsyncIterator[Rela
     """The identity stage with its connections."""
     received = settings.topic("interaction-received")
     async with learning_codec(settings) as (codec, learn), await open_pool(settings.postgres, most=4) as pool:
+        letters = letter_limit(settings, "identity")
         stage = IdentityStage(
             codec,
             IdentityStore(pool),
             clock,
             source=received,
             target=settings.topic("interaction-identified"),
-            dlq=settings.topic("interaction-received-dlq"),
+            dlq=letters.topic,
             partitions=settings.partitions,
             learn=learn,
+            letters=letters,
         )
         try:
-            yield Relay("identity", settings, received, stage)
+            yield Relay("identity", settings, received, stage, letters)
         finally:
             pool.terminate()
 

@@ -15,6 +15,16 @@ T = TypeVar("T")
 _NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
+def storable(value: str) -> str:
+    """A text that PostgreSQL takes."""
+    return value.replace("\x00", "\ufffd")
+
+
+def storable_or_null(value: str | None) -> str | None:
+    """A text that PostgreSQL takes, or nothing."""
+    return value and value.replace("\x00", "\ufffd")
+
+
 def texts(values: Iterable[str]) -> list[str]:
     """A column of text that PostgreSQL takes."""
     return [value.replace("\x00", "\ufffd") for value in values]

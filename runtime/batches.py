@@ -1,31 +1,36 @@
-"""Faust with batches: the consumer hands a stage up to 500 records of one partition at a time, and moves a committed
+"""Faust with batches: the consumer hands a stage up to 1,000 records of one partition at a time, and moves a committed
 offset only when the stage says that everything is durable.
 
 Overrides methods of faust-streaming 0.15.3 (``tests/contract`` fails when their shape changes): ``Consumer.getmany``,
-``ack``, ``_new_offset`` and ``_new_consumer_thread``, ``AIOKafkaConsumerThread._create_worker_consumer``, and
-``App._new_transport``. Sets ``_fetch_max_wait_ms`` of aiokafka 0.14.0's consumer.
+``ack``, ``_new_offset`` and ``_new_consumer_thread``, ``AIOKafkaConsumerThread._create_worker_consumer``,
+``App._new_transport`` and ``App.flow_control``. Sets ``_fetch_max_wait_ms`` of aiokafka 0.14.0's consumer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from functools import cached_property
 from tempfile import gettempdir
 from typing import Any, ClassVar, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import ConsumerRecord
 from faust.serializers import codecs
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerT, Message
 from faust.types.tuples import ConsumerMessage
+from mode.utils.queues import FlowControlEvent
 
 from runtime.settings import Settings
 
-BATCH = 500
+BATCH = 1000
 FETCH_WAIT_MS = 25
+METADATA_MS = 5_000
 AHEAD = 2  # batches that may wait for the stage when more is fetched
 _LOOK = 0.2
 RAW = "hub-raw"
@@ -50,8 +55,9 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: faust's own signature
         super().__init__(*args, **kwargs)
         self._completed: dict[TP, tuple[int, int]] = {}
-        self._handed = 0
+        self._handed: deque[tuple[TP, int]] = deque()  # each batch's partition and first offset
         self._handed_in = -1
+        self._dropped: dict[TP, int] = {}
         self._some_taken = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
@@ -61,6 +67,7 @@ class BatchConsumer(driver.Consumer):
         """Batches of what was fetched, until the flow stops or the partitions are dealt anew."""
         if not await self._wanted():
             return
+        await self._fetch_again()
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -80,7 +87,7 @@ class BatchConsumer(driver.Consumer):
                 # end means "no gap" to it. What is new is decided by the stage's own position, never by this.
                 self._read_offset[tp] = last.offset - 1
                 self._count(generation)
-                self._handed += 1
+                self._handed.append((tp, batch[0].offset))
                 yield (
                     tp,
                     ConsumerMessage(
@@ -107,22 +114,43 @@ class BatchConsumer(driver.Consumer):
         backpressure is never reached: it pauses partitions, and sleeps for a second when all of them are.
         """
         self._count(self.app.consumer_generation_id)
-        if self._handed > AHEAD:
+        if len(self._handed) > AHEAD:
             self._some_taken.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._some_taken.wait(), _LOOK)
-        return self._handed <= AHEAD
+        return len(self._handed) <= AHEAD
 
     def _count(self, generation: int) -> None:
         """Count anew in a new generation: Faust drops what was handed on in an earlier one."""
         if generation != self._handed_in:
-            self._handed_in, self._handed = generation, 0
+            self._handed_in = generation
+            self._handed.clear()
+            self._dropped.clear()
 
     def taken(self, generation: int) -> None:
-        """The stage is done with a batch of this generation."""
-        if generation == self._handed_in:
-            self._handed -= 1
-            self._some_taken.set()
+        """The stage is done with the oldest batch of this generation."""
+        if generation == self._handed_in and self._handed:
+            self._handed.popleft()
+        self._some_taken.set()
+
+    def cleared(self) -> None:
+        """Faust emptied its queues: what was handed on will not be taken, and is to be fetched once more.
+
+        Mostly that ends a generation. But Faust resumes its streams twice when one rebalance overtakes another, and the
+        second time drops what was fetched since the first, in the same generation.
+        """
+        while self._handed:
+            tp, offset = self._handed.popleft()
+            self._dropped[tp] = min(offset, self._dropped.get(tp, offset))
+        self._some_taken.set()
+
+    async def _fetch_again(self) -> None:
+        """Go back to what was dropped in this generation; of what is then read twice, the stage knows its position."""
+        while self._dropped and self.flow_active:
+            tp, offset = self._dropped.popitem()
+            if tp in self.assignment():
+                with contextlib.suppress(IllegalStateError):  # it was taken away in this moment
+                    await self.seek(tp, offset)
 
     def ack(self, message: Message) -> bool:
         """Does not move the offset: Faust also acks what it skipped, what raised and what was cancelled."""
@@ -146,8 +174,25 @@ class BatchTransport(driver.Transport):
     Consumer: ClassVar[type[ConsumerT]] = BatchConsumer
 
 
+class _Flow(FlowControlEvent):
+    """Tells the consumer when the queues of the streams are emptied."""
+
+    def __init__(self, app: BatchApp) -> None:
+        super().__init__(loop=app.loop)
+        self._app = app
+
+    def clear(self) -> None:
+        super().clear()
+        self._app.batches.cleared()
+
+
 class BatchApp(faust.App):
     """A Faust app whose agents receive batches."""
+
+    @cached_property
+    def flow_control(self) -> FlowControlEvent:
+        """Upstream's own, which tells of what it drops."""
+        return _Flow(self)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -184,9 +229,12 @@ def create_app(name: str, settings: Settings) -> BatchApp:
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=2000,
         broker_session_timeout=session,
-        broker_heartbeat_interval=max(0.3, min(3.0, session / 3.4)),
+        broker_heartbeat_interval=max(0.3, min(1.0, session / 3.4)),
         broker_rebalance_timeout=max(60.0, 6 * session),
         broker_request_timeout=max(60.0, 2 * session),
         broker_commit_interval=1.0,
+        # A broker that has just started may answer that it knows no such topic: then nobody in the group is given a
+        # partition, until the metadata are asked for again, which by default is five minutes later.
+        consumer_metadata_max_age_ms=METADATA_MS,
         stream_buffer_maxsize=4096,  # more than BatchConsumer hands on before the stage has taken it
     )

@@ -17,6 +17,7 @@ from faust.types import TP
 
 from runtime import metrics
 from runtime.appending import Item, append
+from runtime.letter_limit import LetterLimit, reasons_of
 from runtime.settings import Settings
 from runtime.worker import Worker
 
@@ -32,11 +33,13 @@ class Relaying(Protocol):
 class Relay(Worker):
     """Runs a ``Relaying`` over a topic."""
 
-    def __init__(self, name: str, settings: Settings, source: str, relaying: Relaying) -> None:
+    def __init__(
+        self, name: str, settings: Settings, source: str, relaying: Relaying, letters: LetterLimit | None = None
+    ) -> None:
         self._relaying = relaying
         self._positions: dict[int, tuple[int, int]] = {}
         self._asking = asyncio.Lock()
-        super().__init__(name, settings, source)
+        super().__init__(name, settings, source, letters)
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """Relay one batch and move the offset when all of it is durable."""
@@ -46,16 +49,21 @@ class Relay(Worker):
         if not fresh:
             return
         outputs = await self._relaying.relay(tp.partition, fresh)
+        folded = time.monotonic()
         if self.app.consumer_generation_id != generation:
             return
+        dead = [reason for (to, _), made in outputs.items() if to == self.letters.topic for reason in reasons_of(made)]
+        self.letters.check(dead, len(fresh))
         producer, _ = await self.clients()
         await asyncio.gather(*(append(producer, topic, to, items) for (topic, to), items in outputs.items()))
+        self.letters.wrote(dead, len(fresh))
         following = fresh[-1].offset + 1
         self._positions[tp.partition] = (generation, following)
         self.app.batches.complete(tp, generation, following)
         self.moved(tp.partition)
         metrics.records_processed.labels(self.name).inc(len(fresh))
         metrics.batch_records.labels(self.name).observe(len(fresh))
+        metrics.fold_seconds.labels(self.name).observe(folded - began)
         metrics.batch_seconds.labels(self.name).observe(time.monotonic() - began)
 
     async def look_after(self, partitions: set[int], generation: int) -> None:

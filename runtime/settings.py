@@ -59,6 +59,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[
         int, Meta(ge=1, description="Days without contact after which a customer with nothing open leaves the state.")
     ] = 35
+    dead_letter_limit: Annotated[
+        int, Meta(ge=1, description="Dead letters a worker writes within a minute at most; one more stops it.")
+    ] = 1_000
+    dead_letter_share: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of the records that these letters must have as well for it to stop."),
+    ] = 0.5
+    sequences: Annotated[
+        str,
+        Meta(
+            description="What sources number, as `pattern=per` or `pattern=per:first` with blanks between; "
+            "per is conversation, source or nothing, first the first number. Else: per conversation, first unknown."
+        ),
+    ] = ""
+    source_grace: Annotated[
+        float, Meta(ge=0, description="Seconds that a gap in a source's numbers may be open before it counts as loss.")
+    ] = 60.0
     alertmanager: Annotated[str, Meta(description="Base URL of Alertmanager; empty: none.")] = ""
     alert_webhook: Annotated[str, Meta(description="URL that alerts are posted to, signed; empty: none.")] = ""
     alert_webhook_secret: Annotated[

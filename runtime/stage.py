@@ -22,6 +22,7 @@ from runtime import metrics
 from runtime.appending import ForeignWrite, Item, append
 from runtime.changelog import Position, Restored, entry, position_entry, restore
 from runtime.clock import SECOND, Clock
+from runtime.letter_limit import LetterLimit, reasons_of
 from runtime.settings import Settings
 from runtime.worker import Worker
 
@@ -89,6 +90,7 @@ class Stage(Worker):
         changelog: str,
         new_fold: Callable[[], Fold],
         tick: Callable[[int], bytes] | None = None,
+        letters: LetterLimit | None = None,
     ) -> None:
         self._clock = clock
         self._changelog = changelog
@@ -96,7 +98,7 @@ class Stage(Worker):
         self._tick = tick
         self._partitions: dict[int, Partition] = {}
         self._working = asyncio.Lock()  # a partition is not restored while a batch of it may still be under way
-        super().__init__(name, settings, source)
+        super().__init__(name, settings, source, letters)
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """Fold one batch and make everything that follows from it durable."""
@@ -121,12 +123,15 @@ class Stage(Worker):
         if self.app.consumer_generation_id != generation:
             self._partitions.pop(tp.partition, None)
             return
+        dead = reasons_of(outputs.get(self.letters.topic, ()))
+        self.letters.check(dead, len(fresh))
         producer, _ = await self.clients()
         await asyncio.gather(*(append(producer, topic, tp.partition, items) for topic, items in outputs.items()))
         held.position = Position(fresh[-1].offset + 1, dict(held.sources), held.fold.mark())
         changes = [entry(*change) for change in held.fold.changes()]
         changes.append(position_entry(held.position))
         await self._write(tp.partition, held, changes)
+        self.letters.wrote(dead, len(fresh))
         self.app.batches.complete(tp, generation, held.position.next)
         self.moved(tp.partition)
         metrics.records_processed.labels(self.name).inc(len(fresh))
@@ -184,6 +189,8 @@ class Stage(Worker):
             await self._write(partition, held, restored.overwritten)
         self._partitions[partition] = held
         self.moved(partition)
+        if position.next:  # who wrote it may not have lived to commit it, and what is below it is not folded again
+            self.app.batches.complete(TP(self.source, partition), generation, position.next)
         metrics.restore_seconds.labels(self.name).observe(restored.seconds)
         log.info(
             "restored",
@@ -201,6 +208,9 @@ class Stage(Worker):
         """Restore what was assigned, so that clocks run without traffic, and tell partitions of the time."""
         for partition in set(self._partitions) - partitions:
             del self._partitions[partition]
+            metrics.forget(metrics.state_keys, self.name, str(partition))
+            metrics.forget(metrics.clocks_open, str(partition))
+            metrics.forget(metrics.clocks_judged, str(partition))
         for partition in partitions:
             held = self._partitions.get(partition)
             if held is None or held.generation != generation:
@@ -233,8 +243,9 @@ class Stage(Worker):
     async def _tell_time(self, partition: int, held: Partition) -> None:
         """Append a tick when a clock is due, unless one is on its way, or the log is still being caught up with."""
         now = self._clock.now()
-        metrics.last_tick.labels(str(partition)).set(now / SECOND)
         due = held.fold.due()
+        # What is due and was not judged yet holds it back, for whatever reason: the log behind, or a fold that hangs.
+        metrics.clocks_judged.labels(str(partition)).set((now if due is None or due > now else due) / SECOND)
         if self._tick is None or due is None or due > now or held.ticked >= due:
             return
         if held.position.next < held.head and now - held.owned_since < HOLD_TICKS:

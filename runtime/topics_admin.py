@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import PolicyViolationError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from schemas.topics import Topic
 
@@ -115,6 +116,30 @@ async def apply(
         if done:
             await _settle(admin, topics, prefix, partitions, replication)
     return done
+
+
+async def drop_before(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> None:
+    """Remove what stands before these offsets of a compacted topic's partitions.
+
+    Kafka does so only where records may be deleted at all, so for this moment they may, without any of them expiring.
+    Raises what Kafka says when this user may not configure topics; nothing was removed then.
+    """
+    async with _client(bootstrap) as admin:
+        own = (await _describe(admin, [topic]))[topic].own
+        before = {name: value for name, value in own.items() if not name.startswith("retention.")}
+        kept = {"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "-1"}
+        await _configure(admin, {topic: before | kept})
+        try:
+            wanted = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in offsets.items()}
+            async with asyncio.timeout(READY_SECONDS):
+                while True:
+                    try:
+                        await admin.delete_records(wanted)
+                        return
+                    except PolicyViolationError:  # the broker has not heard of the change yet
+                        await asyncio.sleep(0.1)
+        finally:
+            await _configure(admin, {topic: before | {"cleanup.policy": "compact"}})
 
 
 def _wanted(topic: Topic, there: _Found | None, replication: int) -> dict[str, str]:

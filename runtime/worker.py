@@ -19,20 +19,28 @@ from runtime import metrics
 from runtime.appending import new_producer
 from runtime.batches import RAW, BatchApp, create_app
 from runtime.failstop import Watchdog, fail_stop
+from runtime.letter_limit import LetterLimit, TooManyDeadLetters
 from runtime.settings import Settings
 
 STALLED = 45.0
 PROBE_EVERY = 5.0
+ANSWER_SECONDS = 5.0
+#: How long a stage that stops for its dead letters stays up, so that its metric is seen, and so that it writes no more
+#: than the limit within a minute, however fast it is started anew.
+HOLD_SECONDS = 60.0
 log = structlog.get_logger()
 
 
 class Worker(ABC):
-    """One process of one stage; ``source`` is the topic it reads."""
+    """One process of one stage; ``source`` is the topic it reads, ``letters`` the limit of its dead letters."""
 
-    def __init__(self, name: str, settings: Settings, source: str) -> None:
+    def __init__(self, name: str, settings: Settings, source: str, letters: LetterLimit | None = None) -> None:
         self.name = name
         self.settings = settings
         self.source = source
+        self.letters = letters or LetterLimit(name)
+        self._holding = False
+        self._shown = set[int]()
         self._producer: AIOKafkaProducer | None = None
         self._probe: AIOKafkaConsumer | None = None
         self._connecting = asyncio.Lock()
@@ -136,8 +144,19 @@ class Worker(ABC):
         try:
             await self.process(message.tp, message.generation_id, message.value)
             self.app.batches.taken(message.generation_id)
+        except TooManyDeadLetters as error:
+            await self._hold(error)
+            fail_stop(f"{self.name} {message.tp}: {error}")
         except BaseException as error:  # whatever it is, the state in memory can no longer be trusted
             fail_stop(f"{self.name} {message.tp}: {error!r}")
+
+    async def _hold(self, error: TooManyDeadLetters) -> None:
+        """Stand still, members of the group, until whoever watches has seen why."""
+        self._holding = True
+        for reason, count in error.reasons.items():
+            metrics.dead_letters_waiting.labels(self.name, reason).set(count)
+        log.error("too many dead letters", stage=self.name, reason=str(error), exit_in=HOLD_SECONDS)
+        await asyncio.sleep(HOLD_SECONDS)
 
     async def _look_after_partitions(self) -> None:
         async def look() -> None:
@@ -157,6 +176,8 @@ class Worker(ABC):
     async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(seconds)
+            if self._holding:  # what is in memory is ahead of what was written, and nobody judges clocks
+                continue
             try:
                 await work()
             except BaseException as error:  # as in _guarded: a restore or a tick that failed half-way
@@ -167,10 +188,17 @@ class Worker(ABC):
     async def _watch_progress(self) -> None:
         """aiokafka can hang after a broker's restart (its issues 712, 847, 1154): records wait and none comes."""
         positions = self.positions()
+        for partition in self._shown - positions.keys():
+            metrics.forget(metrics.stage_lag, self.name, str(partition))
+        self._shown = set(positions)
         if not positions:
             return
         _, probe = await self.clients()
+        asked = time.monotonic()
         ends = await probe.end_offsets([TopicPartition(self.source, partition) for partition in positions])
+        if time.monotonic() - asked > ANSWER_SECONDS:  # Kafka was away: nothing could come, and nobody hangs for it
+            for partition in positions:
+                self.moved(partition)
         for tp, end in ends.items():
             position = positions[tp.partition]
             metrics.stage_lag.labels(self.name, str(tp.partition)).set(end - position)

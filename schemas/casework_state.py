@@ -64,8 +64,8 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
 class TicketState(msgspec.Struct, array_like=True):
     """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it.
 
-    ``instant``: when time alone changes something next, None for never; -1 in a state that was written before it was
-    kept, so that nobody has to judge a million tickets before the first record is read.
+    ``instant``: when time alone changes something next, None for never; -1 in a state that was written before this was
+    kept.
     """
 
     id: str
@@ -89,7 +89,8 @@ class CustomerState(msgspec.Struct, array_like=True):
     """Everything held of one customer. ``recent``: ids of the newest events, to know a second delivery.
 
     ``sequence`` begins with the second in which the customer was first heard of: one who left the state and comes back
-    thus goes on above what was given out before.
+    thus goes on above what was given out before. ``planned``: when time alone changes something of the customer next,
+    None for never; -1 in a state that was written before this was kept.
     """
 
     tenant: str
@@ -97,8 +98,29 @@ class CustomerState(msgspec.Struct, array_like=True):
     last_contact: int = 0
     recent: list[str] = []
     tickets: list[TicketState] = []
+    planned: int | None = -1
+
+
+class _Planned(msgspec.Struct, array_like=True):
+    """A customer's state of which only the last field is looked at."""
+
+    tenant: msgspec.Raw
+    sequence: msgspec.Raw
+    last_contact: msgspec.Raw
+    recent: msgspec.Raw
+    tickets: msgspec.Raw
+    planned: int | None = -1
 
 
 #: A customer's state as the bytes of a changelog record, and back.
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(CustomerState).decode
+_planned = msgspec.msgpack.Decoder(_Planned).decode
+
+
+def planned_in(packed: bytes) -> int | None:
+    """``CustomerState.planned`` of packed bytes, at a third of unpacking them: a million are read when a worker starts.
+
+    Raises ``msgspec.DecodeError`` for bytes that are no state.
+    """
+    return _planned(packed).planned

@@ -5,6 +5,7 @@ A type that a vendor sends and that is not here becomes ``interaction.unmapped``
 
 UNMAPPED = "interaction.unmapped"
 CONFIGURATION = "configuration.published"
+COUNTED = "source.counted"
 
 CHANNELS = frozenset(
     {"voice", "chat", "email", "sms", "social", "in_person", "web", "back_office", "survey", "internal"}
@@ -72,6 +73,7 @@ TYPES: dict[str, str] = {
     "task.approved": "A task was approved.",
     "task.rejected": "A task was sent back.",
     "task.completed": "A task is done.",
+    COUNTED: "A source says how many events of a type it has sent.",
     CONFIGURATION: "A bundle of policies and calendars is to come into force.",
     UNMAPPED: "Something a source sent that the hub has no word for; its payload is kept.",
 }

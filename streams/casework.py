@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from domain.casework import Casework, Output
+from domain.casework import Casework
 from domain.errors import HubError
+from domain.outputs import Output
 from domain.policies import Bundle, read_bundle
 from runtime.appending import Item
 from runtime.changelog import Restored

@@ -7,7 +7,7 @@ the same to the same place. A configuration goes to every partition.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -20,21 +20,23 @@ from aiokafka.structs import ConsumerRecord
 
 from domain.errors import HubError, PolicyInvalid, Reason, Unavailable
 from domain.policies import read_bundle
-from projections.identity.store import Recorded, Undecided
+from projections.identity.store import RETRIED_BEFORE, Recorded, Undecided
 from projections.postgres import answering
 from runtime.appending import Headers, Item
 from runtime.clock import Clock
+from runtime.letter_limit import LetterLimit
 from runtime.registry import RegistryRefused, RegistryUnavailable
 from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
 from schemas.codec import Codec, NotDecodable
 from schemas.records import Configuration, ConfigurationPublished, InteractionReceived, TicketCommand
 from schemas.vocabulary import CONFIGURATION
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, retried
 
 DECIDED_BY = "decided_by"
 STAGE = "identity"
 LATEST = 6_900_000_000_000_000  # in the year 2188; calendars know the years until 2199
 LONGEST_NAME = 800  # bytes; three of them make a key
+_CANONICAL = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _RETRY_SECONDS = (0.1, 0.3, 1.0, 2.0)
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -44,7 +46,9 @@ Learn = Callable[[Iterable[bytes | None]], Awaitable[None]]
 class Decisions(Protocol):
     """Where decisions are made and kept."""
 
-    async def decide(self, source: str, batch: Sequence[Undecided], now: int) -> dict[int, Recorded]: ...
+    async def decide(
+        self, source: str, batch: Sequence[Undecided], now: int, admit: Callable[[Iterable[Recorded]], None]
+    ) -> dict[int, Recorded]: ...
 
 
 @lru_cache(maxsize=200_000)
@@ -66,6 +70,7 @@ class IdentityStage:
         dlq: str,
         partitions: int,
         learn: Learn | None = None,
+        letters: LetterLimit | None = None,
     ) -> None:
         self._codec = codec
         self._decisions = decisions
@@ -75,6 +80,7 @@ class IdentityStage:
         self._dlq = dlq
         self._partitions = partitions
         self._learn = learn
+        self._letters = letters or LetterLimit(STAGE)
         self._readable = codec.numbers()
 
     async def relay(self, partition: int, records: Sequence[ConsumerRecord]) -> dict[tuple[str, int], list[Item]]:
@@ -91,7 +97,13 @@ class IdentityStage:
                 refused[record.offset] = (error.reason, str(error))
             except HubError as error:
                 refused[record.offset] = (error.reason.value, str(error))
-        decided = await self._decide(partition, batch) if batch else {}
+
+        def admit(made: Iterable[Recorded]) -> None:
+            """Before decisions are recorded: those of a version that refuses everything must not bind the next one."""
+            reasons = [reason for reason, _ in refused.values()]
+            self._letters.check([*reasons, *(each.error for each in made if each.error)], len(records))
+
+        decided = await self._decide(partition, batch, admit) if batch else {}
         events = {each.offset: each for each in batch}
         for record in records:
             if record.offset in refused:
@@ -107,6 +119,8 @@ class IdentityStage:
                 target = partition_of(made.customer, self._partitions)
                 outputs.setdefault((self._target, target), []).append(item)
                 continue
+            elif made.reason == RETRIED_BEFORE:
+                continue
             else:
                 reason, detail = made.error or "not_resolvable", made.detail
             item = dead_letter(STAGE, record, reason, detail, self._source)
@@ -120,9 +134,8 @@ class IdentityStage:
         if not isinstance(event, InteractionReceived):
             raise NotDecodable("not-valid", f"a {type(event).__name__} does not belong on this topic")
         check_event(event)
-        if event.type != CONFIGURATION:
-            return Undecided(record.offset, event)
-        return Undecided(record.offset, event, canonical_configuration(event))
+        body = canonical_configuration(event) if event.type == CONFIGURATION else None
+        return Undecided(record.offset, event, body, retried(record))
 
     def _readable_by_all(self, value: bytes, event: InteractionReceived) -> bytes:
         """The bytes as received, unless only a registry knows their schema: the log must be readable without one."""
@@ -135,10 +148,12 @@ class IdentityStage:
         except (RegistryUnavailable, RegistryRefused) as error:
             raise Unavailable(Reason.REGISTRY_UNAVAILABLE, str(error)) from error
 
-    async def _decide(self, partition: int, batch: Sequence[Undecided]) -> Mapping[int, Recorded]:
+    async def _decide(
+        self, partition: int, batch: Sequence[Undecided], admit: Callable[[Iterable[Recorded]], None]
+    ) -> Mapping[int, Recorded]:
         async def ask() -> Mapping[int, Recorded]:
             with answering("identity"):
-                return await self._decisions.decide(f"{self._source}/{partition}", batch, self._clock.now())
+                return await self._decisions.decide(f"{self._source}/{partition}", batch, self._clock.now(), admit)
 
         return await self._patiently("postgres", ask)
 
@@ -178,11 +193,7 @@ class IdentityStage:
 
 def check_event(event: InteractionReceived) -> None:
     """Raise ``NotDecodable`` for what no adapter of ours writes, but anybody may who writes to the topic directly."""
-    try:
-        canonical = str(uuid.UUID(event.id)) == event.id
-    except ValueError:
-        canonical = False
-    if not canonical:
+    if not _CANONICAL(event.id):
         raise NotDecodable("not-valid", f"id {event.id[:80]!r} is no UUID in its 36-character lower-case form")
     for name, instant in (("occurred_at", event.occurred_at), ("received_at", event.received_at)):
         if not 0 < instant < LATEST:

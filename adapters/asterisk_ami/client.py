@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from adapters.asterisk_ami import counters
 from adapters.asterisk_ami.calls import CallMemory
 from adapters.asterisk_ami.protocol import BANNER, Message, MessageParser, encode
 from adapters.asterisk_ami.receive import MEDIA_TYPE
@@ -140,6 +141,22 @@ class AmiClient:
         self.logged_in.set()
         self._count("connected")
         await self._take(waiting)
+        asking = asyncio.create_task(self._ask_for_counters())
+        try:
+            await self._listen(reader, parser)
+        finally:
+            asking.cancel()
+
+    async def _ask_for_counters(self) -> None:
+        """Ask for the queues' counters at each quarter of an hour; the answer comes among the events."""
+        while counters.wanted(self._account):
+            await self._pause(counters.until_next(self._clock.now()))
+            try:
+                await self._send(("Action", counters.ACTION))
+            except OSError:
+                return  # who reads the connection finds it lost, too
+
+    async def _listen(self, reader: asyncio.StreamReader, parser: MessageParser) -> None:
         unanswered = False
         while not self._stopping.is_set():
             data = await self._read(reader, self._pauses.answer_within if unanswered else self._pauses.ping_every)

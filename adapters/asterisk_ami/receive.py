@@ -2,7 +2,8 @@
 
 Asterisk sends ``timestampevents = yes`` (manager.conf) if told so; set it: without it an event counts from its arrival.
 Options of an account: ``timezone`` (of Asterisk's machine, for CEL's local times; default UTC), ``internal_contexts``
-(dialplan contexts, comma-separated, in which own people dial), and those of the connection in client.py.
+(dialplan contexts, comma-separated, in which own people dial), ``queue_counts`` (``yes``: see counters.py), and those
+of the connection in client.py.
 
 Limits: a call that stays within the company gives no events. The end of a call that a program began through a
 ``Local/`` channel is seen only where CEL sends ``LINKEDID_END``. Until version 11 a leg does not name its call.
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapters.asterisk_ami.calls import Known
+from adapters.asterisk_ami.counters import readings
 from adapters.asterisk_ami.protocol import Message, MessageParser
 from adapters.asterisk_ami.vendor import IGNORED, RULES, Party, Rule, interface, is_first_leg, kind, leg_of, linked_of
 from adapters.asterisk_ami.who import Placed, contact_points, phone, placed
@@ -50,8 +52,13 @@ class AsteriskAdapter:
         if parser.rest:
             raise Unreadable(Reason.CUT_OFF, "the block has no end: look for a lost connection at this time", "AMI")
         known = Known.of(delivery.headers)
-        events = (self._event(message, delivery, account, known, blobs) for message in messages)
-        return [event for event in events if event is not None]
+        found: list[InteractionReceived] = []
+        for message in messages:
+            if kind(message) == "queueparams":
+                found += readings(message, delivery, account, blobs)
+            elif (event := self._event(message, delivery, account, known, blobs)) is not None:
+                found.append(event)
+        return found
 
     def _event(
         self, message: Message, delivery: Delivery, account: Account, known: Known, blobs: BlobStore

@@ -75,7 +75,7 @@ _SILENT: dict[str, str] = {
     "an agent's own phone, or a conference": """
         agentlogin agentlogoff confbridgejoin confbridgeleave confbridgetalking confbridgemute confbridgeunmute
         meetmejoin meetmeleave meetmetalking meetmetalkrequest meetmemute""",
-    "answers to a question": "status coreshowchannel",
+    "answers to a question": "status coreshowchannel queueentry queuemember",
 }
 IGNORED: dict[str, str] = {name: why for why, names in _SILENT.items() for name in names.split()}
 

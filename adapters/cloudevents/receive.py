@@ -22,8 +22,9 @@ from adapters.cloudevents.data import Fault, Given, Unknown, micros, normalised,
 from adapters.contract import Account, BlobStore, Delivery, event_id
 from adapters.raw import keep
 from domain.errors import DeliveryRefused, Reason, SignatureRejected, Unreadable
+from domain.source_counts import SOURCE, CountInvalid, stated
 from schemas.records import ContactPoint, InteractionReceived
-from schemas.vocabulary import CHANNELS, CONFIGURATION, DIRECTIONS, TYPES, UNMAPPED
+from schemas.vocabulary import CHANNELS, CONFIGURATION, COUNTED, DIRECTIONS, TYPES, UNMAPPED
 
 PREFIX = "hub."
 STRUCTURED = "application/cloudevents+json"
@@ -201,7 +202,7 @@ def _event(
         return msgspec.structs.replace(
             event, attributes={"type_as_given": parcel.type}, raw=keep(parcel.original, STRUCTURED, blobs)
         )
-    return msgspec.structs.replace(
+    event = msgspec.structs.replace(
         event,
         sequence=data.sequence,
         actor=data.actor,
@@ -211,6 +212,20 @@ def _event(
         attributes=data.attributes,
         raw=data.raw,
     )
+    return event if event_type != COUNTED else _counted(event, check, faults)
+
+
+def _counted(event: InteractionReceived, check: _Check, faults: list[Fault]) -> InteractionReceived | None:
+    """A source's own count, which belongs to the history of the source itself; None, and a fault, for a wrong one."""
+    try:
+        said = stated(event)
+    except CountInvalid as error:
+        check.fault(f"attributes/{error.where}", error.detail)
+        faults.extend(check.found)
+        return None
+    if event.contact_points:
+        return event
+    return msgspec.structs.replace(event, contact_points=[ContactPoint(SOURCE, said.source, role="other")])
 
 
 def _unknown(parcel: _Parcel) -> Unknown:
@@ -218,8 +233,8 @@ def _unknown(parcel: _Parcel) -> Unknown:
 
 
 def _concerns_nobody(word: str) -> bool:
-    """Whether events of this type are about no customer: agents coming and going, policies, calendars."""
-    return word == CONFIGURATION or word.startswith("agent.")
+    """Whether events of this type are about no customer: agents coming and going, policies, calendars, counts."""
+    return word in (CONFIGURATION, COUNTED) or word.startswith("agent.")
 
 
 class _Check(NamedTuple):

@@ -2,8 +2,7 @@
 
 from consumers.alerts.alertmanager import AlertmanagerReceiver
 from consumers.alerts.consumer import Alerts
-from consumers.alerts.inbox import AlertsStopped
 from consumers.alerts.receiver import Receiver
 from consumers.alerts.webhook import WebhookReceiver
 
-__all__ = ["AlertmanagerReceiver", "Alerts", "AlertsStopped", "Receiver", "WebhookReceiver"]
+__all__ = ["AlertmanagerReceiver", "Alerts", "Receiver", "WebhookReceiver"]

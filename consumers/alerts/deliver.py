@@ -34,6 +34,7 @@ LEASE = 15 * SECOND
 CALL_SECONDS = 10.0
 KEPT = 35 * 86_400 * SECOND  # an alert that stayed open for so long is no longer repeated
 _LOOK = 1.0  # seconds between two looks at the inbox when nobody calls: for what other processes put there
+_GATHER = 0.02  # seconds
 _MOST = 256
 
 
@@ -60,8 +61,8 @@ class Deliverer:
         self._woken = asyncio.Event()
         self._some_done = asyncio.Event()
         self._delivered = metrics.alerts_delivered.labels(receiver.name)
-        self._failed = metrics.alerts_failed.labels(receiver.name)
         self._waiting = metrics.alerts_waiting.labels(receiver.name)
+        self._parked = metrics.alerts_parked.labels(receiver.name)
 
     def wake(self) -> None:
         """There is something new in the inbox."""
@@ -79,8 +80,8 @@ class Deliverer:
         while True:
             self._woken.clear()
             free = self._room - len(self._busy)
-            # under load in bites of a quarter, since each one is a transaction; else at once
-            free = free if free >= self._room // 4 or not self._more else 0
+            # under load in bites of a half, since each one is a transaction; else at once
+            free = free if free >= self._room // 2 or not self._more else 0
             taken = await self._take(free) if free > 0 else []
             if free > 0:
                 self._more = len(taken) == free
@@ -95,7 +96,7 @@ class Deliverer:
         with answering("taking alerts"):
             async with self._pool.acquire() as connection, connection.transaction():
                 taken = await store.take(connection, self._receiver.name, now, now + LEASE, self._busy, limit)
-        self._busy.update(each.alert.key.id for each in taken)
+        self._busy.update(each.id for each in taken)
         return taken
 
     async def _rest(self, full: bool) -> None:
@@ -106,6 +107,7 @@ class Deliverer:
                 async with self._pool.acquire() as connection:
                     backlog = await store.backlog(connection, self._receiver.name)
             self._waiting.set(backlog.waiting)
+            self._parked.set(backlog.parked)
             if backlog.next_at is not None:
                 # what is due already was put there since the last look; the floor keeps a moved clock from spinning
                 seconds = min(max((backlog.next_at - self._clock.now()) / SECOND, 0.02), _LOOK)
@@ -136,6 +138,8 @@ class Deliverer:
         try:
             while True:
                 await self._some_done.wait()
+                if not self._chunks.empty():  # under load many at once, since each time is a transaction
+                    await asyncio.sleep(_GATHER)
                 self._some_done.clear()
                 await self._settle()
         finally:
@@ -150,11 +154,9 @@ class Deliverer:
         answers = [outcome.answer for _, outcome, _ in done]
         with answering("settling alerts"):
             async with self._pool.acquire() as connection, connection.transaction():
-                held = await store.held(connection, self._receiver.name, [t.alert.key.id for t, _, _ in done])
+                held = await store.held(connection, self._receiver.name, [t.id for t, _, _ in done])
                 settled = [
-                    self._settled(taken, outcome, at, held[taken.alert.key.id])
-                    for taken, outcome, at in done
-                    if taken.alert.key.id in held
+                    self._settled(taken, outcome, at, held[taken.id]) for taken, outcome, at in done if taken.id in held
                 ]
                 await store.settle(connection, self._receiver.name, [each for each in settled if each is not None])
                 if self._struggling and Answer.ACCEPTED in answers:
@@ -163,7 +165,7 @@ class Deliverer:
                     )
         self._make_room(answers)
         self._count(done)
-        self._busy.difference_update(taken.alert.key.id for taken, _, _ in done)
+        self._busy.difference_update(taken.id for taken, _, _ in done)
         self._woken.set()
 
     def _settled(self, taken: Taken, outcome: Outcome, at: int, held: tuple[Telling, int]) -> Settled | None:
@@ -184,7 +186,7 @@ class Deliverer:
         )
         accepted = outcome.answer is Answer.ACCEPTED
         return Settled(
-            alert=taken.alert.key.id,
+            alert=taken.id,
             telling=after,
             detail=outcome.detail or None,
             opened_at=at if accepted and taken.step is Step.OPEN else None,
@@ -211,9 +213,9 @@ class Deliverer:
                 failed[answer] = (failed.get(answer, (0, ""))[0] + 1, outcome.detail)
                 if answer in PARKING:
                     log.error("alert parked", receiver=self._receiver.name, reason=answer.value, detail=outcome.detail,
-                              alert=str(taken.alert.key.id), ticket=taken.alert.key.ticket)  # fmt: skip
+                              alert=str(taken.id), ticket=taken.alert.key.ticket)  # fmt: skip
         for answer, (count, detail) in failed.items():
-            self._failed.inc(count)
+            metrics.alerts_failed.labels(self._receiver.name, answer.value).inc(count)
             log.warning("alerts not accepted", receiver=self._receiver.name, reason=answer.value, detail=detail,
                         count=count)  # fmt: skip
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from consumers.reading import Fenced
 from domain.alerts import Known, Reading, clock_id, decide
 from projections.alerts import store
 from projections.alerts.store import Changes, Closing, Move, Opening
@@ -16,14 +17,6 @@ from projections.alerts.store import Changes, Closing, Move, Opening
 if TYPE_CHECKING:
     from projections.postgres import Connection
     from schemas.records import SlaVerdictIssued
-
-
-class AlertsStopped(Exception):
-    """Alerting must not go on in this process; a restart begins at the position in PostgreSQL."""
-
-
-class Fenced(AlertsStopped):
-    """Another process moved a position that this one held."""
 
 
 def fold(known: Mapping[uuid.UUID, Known], verdicts: Sequence[SlaVerdictIssued]) -> tuple[Changes, list[Reading]]:

@@ -116,11 +116,11 @@ def create_app(pool: Pool, settings: Settings, clock: Clock, doors: APIRouter | 
     app.state.gate = gate
     app.state.backends = Backends(pool, signals, clock, settings)
     problems.install(app)
+    if doors is not None:
+        app.include_router(doors)  # first, since each route before it is tried for every event
     app.include_router(_health())
     app.include_router(_inner(app))
     app.include_router(reads.router())
-    if doors is not None:
-        app.include_router(doors)
     app.include_router(pages.router())
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(security.Shell, body_limit=settings.body_limit)

@@ -21,16 +21,18 @@ from adapters.email.vendor import address
 from adapters.phones import e164
 from domain.policies import STATUSES
 from domain.tickets import FINISHED
-from hub.http import answers
+from hub.http import answers, source_answers
 from hub.http.backends import Here
 from hub.http.live import follow
 from hub.http.problems import Refused, described
 from hub.http.security import require_token
 from projections.customers import store as customers
 from projections.postgres import reading
+from projections.sources import shown
 from projections.tickets import store as tickets
 from projections.timeline import store as timeline
 from projections.verdicts import store as verdicts
+from runtime.clock import SECOND
 
 if TYPE_CHECKING:
     from projections.postgres import Connection
@@ -223,5 +225,18 @@ def router() -> APIRouter:
         if found is None:
             raise Refused(404, "this ticket has no verdict of this id", "unknown_verdict")
         return answers.Verdict.of(found)
+
+    @routes.get("/sources", responses=described())
+    async def list_sources(
+        here: Here,
+        tenant: Annotated[str | None, Query(max_length=128)] = None,
+        source: Annotated[str | None, Query(max_length=300, description="Only this one.")] = None,
+    ) -> source_answers.Sources:
+        """What each source sent, which of its own numbers are missing, and what it says it sent."""
+        now, grace = here.clock.now(), round(here.settings.source_grace * SECOND)
+        async with reading(here.pool) as connection:
+            found = await shown.sources(connection, now, grace, tenant, source)
+            found = await shown.in_full(connection, found, now, grace)
+        return source_answers.Sources(sources=[source_answers.Source.of(each) for each in found])
 
     return routes

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.http.problems import Refused, answer
@@ -32,7 +32,10 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
+#: As they go out; ASGI has names in lower case.
+_SENT = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
 
 
 class Gate:
@@ -113,10 +116,11 @@ class Shell:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                given = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(each for each in _SENT if each[0] not in given),
+                ]
             await send(message)
 
         length = Headers(scope=scope).get("content-length", "")

@@ -18,7 +18,8 @@ WHERE id = ANY ($1::uuid[]);
 -- name: waiting
 SELECT
     count(*) FILTER (WHERE state = 'waiting') AS waiting,
-    min(greatest(next_at, leased_until)) AS next_at
+    min(greatest(next_at, leased_until)) AS next_at,
+    (SELECT count(*) FROM alert_deliveries WHERE receiver = $1 AND state = 'parked') AS parked
 FROM alert_deliveries
 WHERE receiver = $1 AND state IN ('waiting', 'accepted') AND next_at IS NOT NULL;
 

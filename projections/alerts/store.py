@@ -83,8 +83,9 @@ class Changes:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """An alert that was taken for delivery: the step to try, and how the telling stood ``before``. Others leave it
-    alone until ``leased_until`` (microseconds)."""
+    alone until ``leased_until`` (microseconds). ``id``: the alert's, which is dear to make of its key."""
 
+    id: uuid.UUID
     alert: Alert
     step: Step
     before: Telling
@@ -103,10 +104,12 @@ class Settled:
 
 
 class Backlog(NamedTuple):
-    """How many alerts wait for a receiver, and the earliest instant at which something is to be sent."""
+    """How many alerts wait for a receiver, the earliest instant at which something is to be sent, and how many it
+    refused."""
 
     waiting: int
     next_at: int | None
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,7 @@ async def take(
         [leased_until if each else 0 for each in working],
     )
     return [
-        Taken(_alert(contents[alert], taken), taken, telling, leased_until)
+        Taken(alert, _alert(contents[alert], taken), taken, telling, leased_until)
         for (alert, telling), taken, works in zip(before, steps, working, strict=True)
         if works
     ]
@@ -302,7 +305,7 @@ async def release(connection: Connection, receiver: str, now: int) -> int:
 async def backlog(connection: Connection, receiver: str) -> Backlog:
     """What waits for a receiver."""
     row = await connection.fetchrow(_WAITING, receiver)
-    return Backlog(row["waiting"], row["next_at"]) if row else Backlog(0, None)
+    return Backlog(row["waiting"], row["next_at"], row["parked"]) if row else Backlog(0, None)
 
 
 async def of_ticket(connection: Connection, ticket: str) -> list[AlertView]:

@@ -7,7 +7,7 @@ whoever comes second finds its rows refused, rolls back, reads again and decides
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import msgspec
 
 from domain.errors import HubError
 from domain.identity import Decision, Directory, Link, Owner, Point, decide, named, points_of
+from projections.dead_letters import store as dead_letters
 from projections.sql import load
 from projections.values import as_json, texts
 from schemas.records import InteractionReceived
@@ -32,6 +33,8 @@ _ADD_DECISIONS = load(__file__, "add_decisions")
 _ADD_SUGGESTIONS = load(__file__, "add_suggestions")
 _ADD_CONFIGURATION = load(__file__, "add_configuration")
 _ATTEMPTS = 20
+RETRIED_BEFORE = "retried_before"
+"""The reason of a decision that a record goes nowhere: its letter was put back before, or its event was taken since."""
 
 
 class Overtaken(Exception):
@@ -68,11 +71,13 @@ class _Known(Directory):
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """An event at its place in the log. ``configuration``: the canonical body, where it carries one."""
+    """An event at its place in the log. ``configuration``: the canonical body, where it carries one; ``letter``: the
+    dead letter that it was put back from."""
 
     offset: int
     event: InteractionReceived
     configuration: str | None = None
+    letter: str | None = None
 
 
 class IdentityStore:
@@ -81,30 +86,48 @@ class IdentityStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def decide(self, source: str, batch: Sequence[Undecided], now: int) -> dict[int, Recorded]:
+    async def decide(
+        self,
+        source: str,
+        batch: Sequence[Undecided],
+        now: int,
+        admit: Callable[[Iterable[Recorded]], None] = lambda _: None,
+    ) -> dict[int, Recorded]:
         """What the table says of each event of a batch, by offset; decides what it does not say yet.
 
-        ``source``: topic and partition; ``now``: microseconds. Raises what asyncpg raises when the server is gone.
+        ``source``: topic and partition; ``now``: microseconds. ``admit`` is given all of it before the new ones are
+        recorded; what it raises leaves them undecided. Raises what asyncpg raises when the server is gone.
         """
         for _ in range(_ATTEMPTS):
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
-                    return await self._decide(connection, source, batch, now)
+                    return await self._decide(connection, source, batch, now, admit)
             except Overtaken:
                 continue
         raise Overtaken(f"{source}: still overtaken after {_ATTEMPTS} attempts")
 
     async def _decide(
-        self, connection: Connection, source: str, batch: Sequence[Undecided], now: int
+        self,
+        connection: Connection,
+        source: str,
+        batch: Sequence[Undecided],
+        now: int,
+        admit: Callable[[Iterable[Recorded]], None],
     ) -> dict[int, Recorded]:
         recorded = await self._recorded(connection, source, batch)
         open_ones = [each for each in batch if each.offset not in recorded]
         if not open_ones:
+            admit(recorded.values())
             return recorded
+        put_back = {each.offset: each.letter for each in open_ones if each.letter is not None}
+        first = await dead_letters.claim(connection, source, put_back, now) if put_back else set()
         known = await self._known(connection, [each.event for each in open_ones])
         made: dict[int, Recorded] = {}
         decisions: list[tuple[InteractionReceived, Decision]] = []
         for each in open_ones:
+            if each.letter is not None and (each.offset not in first or _taken_since(each, known)):
+                made[each.offset] = Recorded(None, "", RETRIED_BEFORE)
+                continue
             if each.configuration is not None:
                 made[each.offset] = await self._configure(connection, each.event, each.configuration, now)
                 continue
@@ -118,6 +141,7 @@ class IdentityStore:
             known.repeats[each.event.id] = known.tickets[each.event.id] = decision.customer
             known.owners.update({link.point: Owner(link.customer) for link in decision.links})
             known.customers[decision.customer] = decision.customer
+        admit((recorded | made).values())
         await self._write_graph(connection, decisions, now)
         await self._write_decisions(
             connection, source, [(e.offset, e.event.id, made[e.offset]) for e in open_ones], now
@@ -216,6 +240,11 @@ class IdentityStore:
         name = getattr(event.facts, "name", "")
         version = await connection.fetchval(_ADD_CONFIGURATION, event.tenant, name, event.id, body, now)
         return Recorded(None, "", "configuration", version=version)
+
+
+def _taken_since(each: Undecided, known: _Known) -> bool:
+    """Whether the event of a letter of this stage was sent on meanwhile, because it was delivered again."""
+    return str(each.letter).endswith("/identity") and each.event.id in known.repeats
 
 
 def _is_uuid(value: str) -> bool:

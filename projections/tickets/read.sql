@@ -20,3 +20,10 @@ SELECT * FROM tickets
 WHERE status NOT IN ('resolved', 'closed')
 ORDER BY next_due_at, opened_at, id
 LIMIT $1;
+
+-- name: by_id
+SELECT * FROM tickets WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: stray_clocks
+SELECT DISTINCT ticket::text FROM sla_clocks
+WHERE NOT EXISTS (SELECT FROM tickets WHERE tickets.id = sla_clocks.ticket);

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from projections.sql import load
-from projections.values import as_json, from_json, texts, texts_or_null
+from projections.values import as_json, from_json, storable, storable_or_null, texts_or_null
 from schemas.records import Clock, TicketChanged
 
 if TYPE_CHECKING:
@@ -25,6 +25,17 @@ _TICKET = load(__file__, "ticket")
 _CLOCKS = load(__file__, "clocks")
 _BY_OPENING = load(__file__, "by_opening")
 _OPEN_BY_DUE = load(__file__, "open_by_due")
+_BY_ID = load(__file__, "by_id")
+_STRAY_CLOCKS = load(__file__, "stray_clocks")
+_COLUMNS = (
+    "id", "tenant", "customer", "version", "status", "priority", "channel", "opened_at", "changed_at", "cause",
+    "subject", "queue", "team", "organisation", "person", "conversations", "resolved_at", "closed_at", "reopened",
+    "interactions", "follows", "tags", "next_due_at",
+)  # fmt: skip
+_CLOCK_COLUMNS = (
+    "ticket", "metric", "cycle", "state", "policy", "policy_version", "calendar", "target", "elapsed", "started_at",
+    "due_at", "ended_at", "breached_at", "warned",
+)  # fmt: skip
 _WAITING = frozenset({"running", "breached_running"})
 _texts = from_json(list[str])
 _numbers = from_json(list[int])
@@ -62,32 +73,7 @@ async def put(connection: Connection, changes: Sequence[TicketChanged]) -> None:
     if not newest:
         return
     tickets = [newest[key] for key in sorted(newest)]
-    accepted = await connection.fetch(
-        _PUT,
-        [t.id for t in tickets],
-        texts(t.tenant for t in tickets),
-        [t.customer for t in tickets],
-        [t.version for t in tickets],
-        texts(t.status for t in tickets),
-        texts(t.priority for t in tickets),
-        texts(t.channel for t in tickets),
-        [t.opened_at for t in tickets],
-        [t.changed_at for t in tickets],
-        texts(t.cause for t in tickets),
-        texts_or_null(t.subject for t in tickets),
-        texts_or_null(t.queue for t in tickets),
-        texts_or_null(t.team for t in tickets),
-        texts_or_null(t.organisation for t in tickets),
-        texts_or_null(t.person for t in tickets),
-        [as_json(t.conversations) for t in tickets],
-        [t.resolved_at for t in tickets],
-        [t.closed_at for t in tickets],
-        [t.reopened for t in tickets],
-        [t.interactions for t in tickets],
-        [t.follows for t in tickets],
-        [as_json(t.tags) for t in tickets],
-        [next_due(t.clocks) for t in tickets],
-    )
+    accepted = await connection.fetch(_PUT, *zip(*map(_row, tickets), strict=True))
     changed = {str(row["id"]) for row in accepted}
     await _put_clocks(connection, [t for t in tickets if t.id in changed])
 
@@ -96,27 +82,38 @@ async def _put_clocks(connection: Connection, tickets: Sequence[TicketChanged]) 
     if not tickets:
         return
     await connection.execute(_DROP_CLOCKS, [t.id for t in tickets])
-    pairs = [(t.id, clock) for t in tickets for clock in t.clocks]
-    if not pairs:
-        return
-    clocks = [clock for _, clock in pairs]
-    await connection.execute(
-        _PUT_CLOCKS,
-        [ticket for ticket, _ in pairs],
-        texts(c.metric for c in clocks),
-        [c.cycle for c in clocks],
-        texts(c.state for c in clocks),
-        texts(c.policy for c in clocks),
-        [c.policy_version for c in clocks],
-        texts(c.calendar for c in clocks),
-        [c.target for c in clocks],
-        [c.elapsed for c in clocks],
-        [c.started_at for c in clocks],
-        [c.due_at for c in clocks],
-        [c.ended_at for c in clocks],
-        [c.breached_at for c in clocks],
-        [as_json(c.warned) for c in clocks],
-    )
+    rows = [_clock_row(ticket.id, clock) for ticket in tickets for clock in ticket.clocks]
+    if rows:
+        await connection.execute(_PUT_CLOCKS, *zip(*rows, strict=True))
+
+
+async def copy(connection: Connection, schema: str, tickets: Sequence[TicketChanged]) -> None:
+    """Write tickets, no two with the same id, with their clocks to the empty twins of the tables in ``schema``."""
+    rows = list(map(_row, tickets))
+    await connection.copy_records_to_table("tickets", schema_name=schema, columns=_COLUMNS, records=rows)
+    clocks = [_clock_row(ticket.id, clock) for ticket in tickets for clock in ticket.clocks]
+    await connection.copy_records_to_table("sla_clocks", schema_name=schema, columns=_CLOCK_COLUMNS, records=clocks)
+
+
+def _row(ticket: TicketChanged) -> tuple[object, ...]:
+    """The values of a ticket in the order of ``_COLUMNS``, as PostgreSQL takes them."""
+    t = ticket
+    return (
+        t.id, storable(t.tenant), t.customer, t.version, storable(t.status), storable(t.priority), storable(t.channel),
+        t.opened_at, t.changed_at, storable(t.cause), storable_or_null(t.subject), storable_or_null(t.queue),
+        storable_or_null(t.team), storable_or_null(t.organisation), storable_or_null(t.person),
+        as_json(t.conversations), t.resolved_at, t.closed_at, t.reopened, t.interactions, t.follows, as_json(t.tags),
+        next_due(t.clocks),
+    )  # fmt: skip
+
+
+def _clock_row(ticket: str, clock: Clock) -> tuple[object, ...]:
+    """The values of a ticket's clock in the order of ``_CLOCK_COLUMNS``."""
+    c = clock
+    return (
+        ticket, storable(c.metric), c.cycle, storable(c.state), storable(c.policy), c.policy_version,
+        storable(c.calendar), c.target, c.elapsed, c.started_at, c.due_at, c.ended_at, c.breached_at, as_json(c.warned),
+    )  # fmt: skip
 
 
 def _clock(row: asyncpg.Record) -> Clock:
@@ -195,3 +192,15 @@ async def page(connection: Connection, wanted: Filter, limit: int, after: Mark |
 async def open_by_due(connection: Connection, limit: int) -> list[TicketChanged]:
     """Up to ``limit`` tickets that are neither resolved nor closed, the nearest due time first, then those without."""
     return await _with_clocks(connection, await connection.fetch(_OPEN_BY_DUE, limit))
+
+
+async def by_id(connection: Connection, after: str, limit: int) -> list[tuple[TicketChanged, int | None]]:
+    """Up to ``limit`` tickets in the order of their ids, from just after the id ``after`` on, each with the due time
+    that stands in its row."""
+    rows = await connection.fetch(_BY_ID, after, limit)
+    return list(zip(await _with_clocks(connection, rows), [row["next_due_at"] for row in rows], strict=True))
+
+
+async def stray_clocks(connection: Connection) -> list[str]:
+    """The ids of tickets that are not there, but have clocks."""
+    return [ticket for (ticket,) in await connection.fetch(_STRAY_CLOCKS)]

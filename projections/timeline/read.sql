@@ -33,3 +33,6 @@ SELECT coalesce(max(sequence), 0) FROM timeline_entries WHERE customer = $1;
 
 -- name: count_of
 SELECT count(*) FROM timeline_entries WHERE id = ANY ($1::uuid[]);
+
+-- name: by_id
+SELECT * FROM timeline_entries WHERE id > $1 ORDER BY id LIMIT $2;

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from projections.sql import load
-from projections.values import as_json, from_json, texts, texts_or_null
+from projections.values import as_json, from_json, storable, storable_or_null
 from schemas.records import Actor, Attachment, TimelineEntryAdded
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ _PAGES = {
     "asc": (load(__file__, "oldest_first"), load(__file__, "oldest_first_after")),
 }
 _SINCE = load(__file__, "since")
+_BY_ID = load(__file__, "by_id")
+_COLUMNS = (
+    "id", "event", "customer", "tenant", "sequence", "type", "channel", "direction", "occurred_at", "received_at",
+    "conversation", "source", "ticket", "joined_because", "actor", "contact_point", "subject", "text", "attachments",
+    "automatic",
+)  # fmt: skip
 _LAST_SEQUENCE = load(__file__, "last_sequence")
 _actor = from_json(Actor)
 _attachments = from_json(list[Attachment])
@@ -47,29 +53,25 @@ async def add(connection: Connection, entries: Sequence[TimelineEntryAdded]) -> 
     """Write entries; those whose id is there already are dropped."""
     if not entries:
         return
-    await connection.execute(
-        _ADD,
-        [e.id for e in entries],
-        [e.event for e in entries],
-        [e.customer for e in entries],
-        texts(e.tenant for e in entries),
-        [e.sequence for e in entries],
-        texts(e.type for e in entries),
-        texts(e.channel for e in entries),
-        texts(e.direction for e in entries),
-        [e.occurred_at for e in entries],
-        [e.received_at for e in entries],
-        texts(e.conversation for e in entries),
-        texts(e.source for e in entries),
-        [e.ticket for e in entries],
-        texts_or_null(e.joined_because for e in entries),
-        [e.actor and as_json(e.actor) for e in entries],
-        texts_or_null(e.contact_point for e in entries),
-        texts_or_null(e.subject for e in entries),
-        texts_or_null(e.text for e in entries),
-        [as_json(e.attachments) if e.attachments else None for e in entries],
-        texts_or_null(e.automatic for e in entries),
-    )
+    await connection.execute(_ADD, *zip(*map(_row, entries), strict=True))
+
+
+async def copy(connection: Connection, schema: str, entries: Sequence[TimelineEntryAdded]) -> None:
+    """Write entries, no two with the same id, to the empty twin of the table in ``schema``, by COPY."""
+    records = list(map(_row, entries))
+    await connection.copy_records_to_table("timeline_entries", schema_name=schema, columns=_COLUMNS, records=records)
+
+
+def _row(entry: TimelineEntryAdded) -> tuple[object, ...]:
+    """The values of an entry in the order of ``_COLUMNS``, as PostgreSQL takes them."""
+    e = entry
+    return (
+        e.id, e.event, e.customer, storable(e.tenant), e.sequence, storable(e.type), storable(e.channel),
+        storable(e.direction), e.occurred_at, e.received_at, storable(e.conversation), storable(e.source), e.ticket,
+        storable_or_null(e.joined_because), as_json(e.actor) if e.actor else None, storable_or_null(e.contact_point),
+        storable_or_null(e.subject), storable_or_null(e.text), as_json(e.attachments) if e.attachments else None,
+        storable_or_null(e.automatic),
+    )  # fmt: skip
 
 
 def _payloads(customers: Collection[str]) -> Iterator[str]:
@@ -125,6 +127,11 @@ async def page(
 async def since(connection: Connection, customer: str, sequence: int, limit: int) -> list[TimelineEntryAdded]:
     """Up to ``limit`` entries in order of arrival, from the one after ``sequence`` on."""
     return [_entry(row) for row in await connection.fetch(_SINCE, customer, sequence, limit)]
+
+
+async def by_id(connection: Connection, after: str, limit: int) -> list[TimelineEntryAdded]:
+    """Up to ``limit`` entries of everybody in the order of their ids, from just after the id ``after`` on."""
+    return [_entry(row) for row in await connection.fetch(_BY_ID, after, limit)]
 
 
 async def last_sequence(connection: Connection, customer: str) -> int:

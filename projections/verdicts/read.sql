@@ -5,3 +5,6 @@ ORDER BY ticket, judged_at, metric, cycle, revision;
 
 -- name: verdict
 SELECT * FROM sla_verdicts WHERE ticket = $1 AND id = $2;
+
+-- name: by_id
+SELECT * FROM sla_verdicts WHERE id > $1 ORDER BY id LIMIT $2;

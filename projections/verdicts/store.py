@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from projections.sql import load
-from projections.values import as_json, from_json, texts, texts_or_null
+from projections.values import as_json, from_json, storable, storable_or_null
 from schemas.records import Interval, SlaVerdictIssued
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _ADD = load(__file__, "add")
 _OF_TICKETS = load(__file__, "of_tickets")
 _VERDICT = load(__file__, "verdict")
+_BY_ID = load(__file__, "by_id")
+_COLUMNS = (
+    "id", "tenant", "customer", "ticket", "metric", "cycle", "outcome", "revision", "episode", "target", "elapsed",
+    "started_at", "judged_at", "policy", "policy_version", "calendar", "calendar_digest", "boundary", "cause", "due_at",
+    "threshold", "ended_at", "priority", "channel", "subject", "team", "organisation", "quiet", "evidence",
+)  # fmt: skip
 _evidence = from_json(list[Interval])
 
 
@@ -24,38 +30,26 @@ async def add(connection: Connection, verdicts: Sequence[SlaVerdictIssued]) -> N
     """Write verdicts; those whose id is there already are dropped."""
     if not verdicts:
         return
-    await connection.execute(
-        _ADD,
-        [v.id for v in verdicts],
-        texts(v.tenant for v in verdicts),
-        [v.customer for v in verdicts],
-        [v.ticket for v in verdicts],
-        texts(v.metric for v in verdicts),
-        [v.cycle for v in verdicts],
-        texts(v.outcome for v in verdicts),
-        [v.revision for v in verdicts],
-        [v.episode for v in verdicts],
-        [v.target for v in verdicts],
-        [v.elapsed for v in verdicts],
-        [v.started_at for v in verdicts],
-        [v.judged_at for v in verdicts],
-        texts(v.policy for v in verdicts),
-        [v.policy_version for v in verdicts],
-        texts(v.calendar for v in verdicts),
-        texts(v.calendar_digest for v in verdicts),
-        texts(v.boundary for v in verdicts),
-        texts(v.cause for v in verdicts),
-        [v.due_at for v in verdicts],
-        [v.threshold for v in verdicts],
-        [v.ended_at for v in verdicts],
-        texts_or_null(v.priority for v in verdicts),
-        texts_or_null(v.channel for v in verdicts),
-        texts_or_null(v.subject for v in verdicts),
-        texts_or_null(v.team for v in verdicts),
-        texts_or_null(v.organisation for v in verdicts),
-        texts_or_null(v.quiet for v in verdicts),
-        [as_json(v.evidence) for v in verdicts],
-    )
+    await connection.execute(_ADD, *zip(*map(_row, verdicts), strict=True))
+
+
+async def copy(connection: Connection, schema: str, verdicts: Sequence[SlaVerdictIssued]) -> None:
+    """Write verdicts, no two with the same id, to the empty twin of the table in ``schema``, by COPY."""
+    records = list(map(_row, verdicts))
+    await connection.copy_records_to_table("sla_verdicts", schema_name=schema, columns=_COLUMNS, records=records)
+
+
+def _row(verdict: SlaVerdictIssued) -> tuple[object, ...]:
+    """The values of a verdict in the order of ``_COLUMNS``, as PostgreSQL takes them."""
+    v = verdict
+    return (
+        v.id, storable(v.tenant), v.customer, v.ticket, storable(v.metric), v.cycle, storable(v.outcome), v.revision,
+        v.episode, v.target, v.elapsed, v.started_at, v.judged_at, storable(v.policy), v.policy_version,
+        storable(v.calendar), storable(v.calendar_digest), storable(v.boundary), storable(v.cause), v.due_at,
+        v.threshold, v.ended_at, storable_or_null(v.priority), storable_or_null(v.channel),
+        storable_or_null(v.subject), storable_or_null(v.team), storable_or_null(v.organisation),
+        storable_or_null(v.quiet), as_json(v.evidence),
+    )  # fmt: skip
 
 
 def _verdict(row: asyncpg.Record) -> SlaVerdictIssued:
@@ -95,6 +89,11 @@ def _verdict(row: asyncpg.Record) -> SlaVerdictIssued:
 async def of_tickets(connection: Connection, tickets: Collection[str]) -> list[SlaVerdictIssued]:
     """The verdicts on these tickets, per ticket in the order they were judged."""
     return [_verdict(row) for row in await connection.fetch(_OF_TICKETS, list(tickets))]
+
+
+async def by_id(connection: Connection, after: str, limit: int) -> list[SlaVerdictIssued]:
+    """Up to ``limit`` verdicts in the order of their ids, from just after the id ``after`` on."""
+    return [_verdict(row) for row in await connection.fetch(_BY_ID, after, limit)]
 
 
 async def get(connection: Connection, ticket: str, verdict: str) -> SlaVerdictIssued | None:

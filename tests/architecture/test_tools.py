@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from tests.architecture import tree
+from tests.docs import pages
 from tests.docs.reference import catalogue
 from tests.shared import ROOT
 
@@ -52,11 +52,31 @@ def test_alert_rules_name_metrics_that_there_are() -> None:
     known = set(catalogue()) | {f"{name}_bucket" for name in catalogue()}
     for rule in rules:
         assert set(re.findall(r"hub_\w+", rule["expr"])) <= known, rule["alert"]
-        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["labels"]["severity"] in ("critical", "warning") or rule["alert"] == "Watchdog"
         assert {"summary", "description"} <= set(rule["annotations"])
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian's package prometheus)")
+def test_every_alert_is_tried_and_has_its_line_in_the_runbook() -> None:
+    alerts = {rule["alert"] for rule in yaml.safe_load((RULES / "hub.yaml").read_text())["groups"][0]["rules"]}
+    tried = {
+        one["alertname"]
+        for test in yaml.safe_load((RULES / "hub.test.yaml").read_text())["tests"]
+        for one in test["alert_rule_test"]
+        if one["exp_alerts"]
+    }
+    section = pages.section((ROOT / "docs" / "operations.md").read_text(), "When the hub calls")
+    told = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert alerts == tried == told
+
+
+def test_the_shipped_configurations_are_taken_and_scrape_as_often_as_the_rules_count_on() -> None:
+    found = yaml.safe_load((RULES / "prometheus.yaml").read_text())["global"]
+    assert (found["scrape_interval"], found["evaluation_interval"]) == ("5s", "5s")
+    for words in (("promtool", "check", "config", "prometheus.yaml"), ("amtool", "check-config", "alertmanager.yaml")):
+        done = subprocess.run(words, cwd=RULES, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_alert_rules_fire_when_they_should() -> None:
     for words in (("check", "rules", "hub.yaml"), ("test", "rules", "hub.test.yaml")):
         done = subprocess.run(["promtool", *words], cwd=RULES, capture_output=True, text=True, check=False)

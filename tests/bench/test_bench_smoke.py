@@ -8,9 +8,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import alerts, contenders, engine, latency, report, split, toy
+from bench import alerts, engine, latency, report, restore, scaling, split, toy
 from bench.casework_log import Log
 from bench.measuring import spread
+from bench.part import Done, Part, Say, at_least, below
+from bench.parts import PARTS
+from bench.peers.line_up import CASEWORK, HUB, STOCK
 from bench.servers import Servers
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
@@ -26,11 +29,28 @@ def quiet(_line: str) -> None:
 
 
 async def test_engines_are_compared(on: Servers, topic_prefix: str) -> None:
-    sizes = engine.Sizes(rounds=1, toy=800, stock=100, casework=400, customers=50)
+    only = f"{HUB},{STOCK},{CASEWORK}"
+    sizes = engine.Sizes(rounds=2, toy=800, casework=400, customers=50, only=only)
     found = await engine.measure(on, topic_prefix, sizes, quiet)
-    assert set(found.figures) == set(contenders.CONTENDERS)
+    assert list(found.figures) == [HUB, STOCK, CASEWORK]
     assert all(figure.per_cpu_second > 0 for figure in found.figures.values())
+    assert found.figures[STOCK].events == 800
+    assert set(found.ratios) == {STOCK}
     assert set(found.split) == {"decode", "judge", "encode", "state", "other"}
+
+
+async def test_workers_are_counted_and_partitions_move(on: Servers, topic_prefix: str) -> None:
+    sizes = scaling.Sizes(events=2000, customers=50, rate=200, partitions=4, crews="2", moves="leave,join")
+    found = await scaling.measure(on, topic_prefix, sizes, quiet)
+    assert all(run.events == 2000 and run.seconds > 0 for run in found.workers.values())
+    assert {name: move.moved for name, move in found.moves.items()} == {"leave": 2, "join": 2}
+    assert all(move.pause > 0 for move in found.moves.values())
+
+
+async def test_a_state_is_taken_over(on: Servers, topic_prefix: str) -> None:
+    found = await restore.measure(on, topic_prefix, restore.Sizes(keys=200, distinct=40), quiet)
+    assert found.folds["toy"].keys == 200
+    assert found.folds["casework"].keys == 200 + restore.PARTITIONS  # and the bundle in each
 
 
 async def test_every_event_becomes_readable(on: Servers, topic_prefix: str, tmp_path: Path) -> None:
@@ -38,10 +58,13 @@ async def test_every_event_becomes_readable(on: Servers, topic_prefix: str, tmp_
     found = await latency.measure(on, topic_prefix, wanted, quiet)
     assert (found.readable.count, found.accepted.count, found.restarts) == (40, 40, 0)
     about = await report.about(on, "2026-01-05")
-    report.write(report.Results(about, latency=found), tmp_path / "some.json")
-    read = msgspec.json.decode((tmp_path / "some.json").read_bytes(), type=report.Results)
-    assert read.latency == found
-    report.show(read, Console(quiet=True))
+    part = latency.PART
+    done = {"latency": Done(wanted, found, tuple(part.targets(found)), tuple(part.tables(found)))}
+    report.write(about, done, tmp_path / "some.json")
+    read = msgspec.json.decode((tmp_path / "some.json").read_bytes())["parts"]["latency"]
+    assert msgspec.convert(read["result"], type(found)) == found
+    assert read["targets"][0]["met"] in (True, False)
+    report.show(about, done, Console(quiet=True))
 
 
 async def test_every_clock_that_comes_due_is_alerted(on: Servers, topic_prefix: str) -> None:
@@ -66,3 +89,21 @@ def test_the_toy_fold_passes_over_a_repeated_event() -> None:
 def test_the_spread_of_a_hundred_durations() -> None:
     found = spread([number / 1000 for number in range(1, 101)])
     assert (found.count, found.p50, found.p99, found.longest) == (100, 50.0, 99.0, 100.0)
+
+
+async def test_a_part_takes_its_sizes_from_the_command_line() -> None:
+    assert list(PARTS) == [part.name for part in PARTS.values()]
+
+    async def measure(_on: Servers, prefix: str, load: latency.Load, _say: Say) -> latency.Load:
+        return load if prefix == "some-latency-" else latency.Load()
+
+    part = Part("latency", latency.Load(), measure, lambda _: (), lambda _: ())
+    done = await part.run(Servers("", "", Path()), "some-", {"rate": "7"}, quiet)
+    assert done.result == latency.Load(rate=7)
+
+
+def test_a_target_is_met_at_its_figure_and_says_why_it_is_not() -> None:
+    assert at_least("speed", 2, 2, " x", "no matter").met
+    missed = at_least("speed", 1.994, 2, " x", "it is slow")
+    assert (missed.met, missed.found, missed.why) == (False, "1.99 x", "it is slow")
+    assert not below("delay", 500, 500).met

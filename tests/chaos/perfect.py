@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,6 +11,9 @@ from aiokafka.structs import ConsumerRecord
 
 from domain.errors import HubError
 from domain.identity import Directory, Owner, Point, decide
+from hub.verify.evidence import TOPICS as LOGS
+from hub.verify.evidence import Decided, Evidence, Tables
+from hub.verify.expected import CODEC, TOPICS, accepted, expect
 from projections.identity.store import Recorded, Undecided
 from runtime.appending import Item
 from runtime.changelog import Position, entry, position_entry
@@ -18,9 +21,6 @@ from runtime.clock import SECOND
 from schemas.records import SlaVerdictIssued, TicketChanged, TimeAdvanced, TimelineEntryAdded
 from streams.casework import CaseworkFold
 from streams.identity import IdentityStage
-from tests.chaos.evidence import TOPICS as LOGS
-from tests.chaos.evidence import Decided, Evidence, Tables
-from tests.chaos.expected import CODEC, TOPICS, accepted, expect
 from tests.chaos.producer import Story
 from tests.streams.logs import Record
 
@@ -38,7 +38,9 @@ class Memory(Directory):
     customers: Mapping[str, str] = field(default_factory=dict)
     kept: dict[tuple[str, int], Decided] = field(default_factory=dict)
 
-    async def decide(self, source: str, batch: Sequence[Undecided], now: int) -> dict[int, Recorded]:
+    async def decide(
+        self, source: str, batch: Sequence[Undecided], now: int, admit: Callable[[Iterable[Recorded]], None]
+    ) -> dict[int, Recorded]:
         made = {each.offset: self._one(each) for each in batch}
         for each in batch:
             one = made[each.offset]

@@ -7,10 +7,8 @@ from __future__ import annotations
 import random
 import uuid
 from collections import deque
-from collections.abc import Sequence
 
 import yaml
-from aiokafka import AIOKafkaProducer
 
 from hub.operations import configuration_event
 from runtime.clock import SECOND, Clock
@@ -28,6 +26,7 @@ from schemas.records import (
 
 REPEATED, LATE, UNREADABLE = 0.02, 0.05, 0.005
 TENANT = "t"
+Record = tuple[bytes, bytes]
 _CHANNELS = {"email": "email", "message": "chat", "call": "voice", "chat": "chat", "note": "internal"}
 _TYPES = (
     *(["email.received"] * 5),
@@ -73,16 +72,20 @@ class Story:
         self._clock = clock
         self._customers = customers
         self._codec = Codec()
-        self._told: deque[tuple[bytes, bytes]] = deque(maxlen=200)
+        self._told: deque[Record] = deque(maxlen=200)
         self._asked: dict[int, deque[str]] = {}
         self.repeated = self.late = self.unreadable = 0
 
-    def configuration(self, first_response: str, resolution: str) -> tuple[bytes, bytes]:
+    def configuration(self, first_response: str, resolution: str) -> Record:
         """A bundle, as an operator publishes it."""
         event = configuration_event(bundle(first_response, resolution), TENANT, self._clock.now())
         return event.conversation.encode(), self._codec.encode(event)
 
-    def next(self) -> tuple[bytes, bytes]:
+    def forget(self) -> None:
+        """Repeat nothing of what was told so far: a customer who left the state is begun anew by an old event."""
+        self._told.clear()
+
+    def next(self) -> Record:
         """The next record."""
         dice = self._random.random()
         if dice < REPEATED and self._told:
@@ -158,10 +161,3 @@ class Story:
             return []
         first = every[{"email": 0, "voice": 1}.get(channel, 2)]
         return [first] if self._random.random() < 0.85 else [first, self._random.choice(every)]
-
-
-async def tell(producer: AIOKafkaProducer, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
-    """Append records, and return when they are durable."""
-    waiting = [await producer.send(topic, value, key=key) for key, value in records]
-    for each in waiting:
-        await each

@@ -10,10 +10,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from hub.verify.check import Report, check
+from hub.verify.evidence import OUTPUTS, Evidence
+from hub.verify.expected import CODEC, TOPICS, origin
 from runtime.changelog import POSITION, Position, entry, position_entry
-from tests.chaos.check import Report, check
-from tests.chaos.evidence import OUTPUTS, Evidence
-from tests.chaos.expected import CODEC, TOPICS, origin
 from tests.chaos.perfect import RETENTION_DAYS, perfect
 from tests.streams.logs import Record
 

@@ -12,7 +12,8 @@ from hub.cli import app
 from tests.cli.running import hub
 
 COMMANDS = {
-    "worker", "project", "alert", "serve", "receive", "run", "demo", "migrate", "parse",
+    "worker", "project", "alert", "count", "sources", "serve", "receive", "run", "demo", "migrate", "parse",
+    "verify", "rebuild",
     "local up", "local down", "local status", "topics apply", "topics diff", "policy apply", "sla explain",
     "dlq list", "dlq show", "dlq retry",
 }  # fmt: skip

@@ -16,17 +16,19 @@ import aiokafka
 import faust
 import pytest
 from aiokafka.consumer.fetcher import Fetcher as AiokafkaFetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import BaseCoordinator, GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.producer import AIOKafkaProducer
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 from faust.streams import Stream
+from faust.tables.recovery import Recovery
 from faust.transport import consumer as upstream
 from faust.transport.conductor import Conductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.utils.queues import FlowControlEvent
 
 from runtime.batches import BatchApp, BatchConsumer, BatchTransport, create_app
 from runtime.settings import Settings
@@ -120,6 +122,17 @@ READ: list[tuple[Any, str, str]] = [
         "9fbc0538097a",
         "it hands a message to the stream and says when a buffer is full",
     ),
+    (
+        Recovery._resume_streams,
+        "d986a6710c1a",
+        "it may go on in a generation after its own, so that the flow is resumed twice in one",
+    ),
+    (FlowControlEvent.resume, "4dcdc1253fd0", "it empties the queues, in the middle of a generation as well"),
+    (
+        FlowControlEvent.clear,
+        "dda5e40d8028",
+        "BatchApp.flow_control overrides it to tell the consumer of what is dropped",
+    ),
     (Stream._py_aiter, "3a48ee257a65", "it skips what is of another generation, acks what it skipped, and what raised"),
     (AIOKafkaProducer.create_batch, "c4efda4bb7a0", "runtime.appending builds record batches with it"),
     (
@@ -144,6 +157,11 @@ READ: list[tuple[Any, str, str]] = [
         "a batch the broker knew already may come back without its offset",
     ),
     (AiokafkaFetcher.fetched_records, "be4348896b9b", "it may skip offsets (markers of transactions), never records"),
+    (
+        BaseCoordinator._handle_metadata_update,
+        "b2832b6d82be",
+        "the group's leader deals anew when a topic it did not know appears in its metadata",
+    ),
     (GroupCoordinator._on_join_prepare, "4d9524afc0ee", "it revokes everything first: eager rebalancing"),
 ]
 
@@ -205,6 +223,7 @@ def test_the_app_has_the_batch_transport_and_what_the_consumer_needs_of_it() -> 
     assert consumer._read_offset[tp] is None, "an unknown partition was not read yet"
     assert consumer._committed_offset[tp] is None
     assert consumer.flow_active
+    assert app.flow_control.clear.__func__ is not FlowControlEvent.clear, "Faust asks the app for it"
     assert set(consumer._acked) == set()
     consumer.complete(tp, 0, 17)
     assert consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()) == {tp: 17}

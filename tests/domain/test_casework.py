@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.casework import Casework, Output
+from domain.casework import Casework
 from domain.errors import CommandRefused, Reason
+from domain.outputs import Output
 from schemas.casework_state import pack, unpack
 from schemas.records import Actor, InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 from tests.domain.stories import AROUND_THE_CLOCK, DAY, MINUTE, START, bot, bundle, command, event
@@ -345,7 +346,7 @@ def test_a_restored_customer_is_planned_as_the_state_says_and_an_older_state_is_
     ((_, packed),) = work.changed()
     assert packed is not None
     older = unpack(packed)
-    older.tickets[0].instant = -1
+    older.tickets[0].instant = older.planned = -1
     for state in (packed, pack(older)):
         restored = hub()
         restored.reached = work.reached

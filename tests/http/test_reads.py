@@ -328,6 +328,7 @@ async def test_answers_are_what_the_openapi_document_says(served: Served) -> Non
         "/v1/customers": "/v1/customers?contact=customer@example.com",
         "/v1/customers/{id}": f"/v1/customers/{CUSTOMER}",
         "/v1/customers/{id}/timeline": f"/v1/customers/{CUSTOMER}/timeline",
+        "/v1/sources": "/v1/sources",
         "/v1/tickets": "/v1/tickets",
         "/v1/tickets/{id}": f"/v1/tickets/{TICKET}",
         "/v1/tickets/{id}/verdicts/{verdict}": f"/v1/tickets/{TICKET}/verdicts/{verdict(2).id}",

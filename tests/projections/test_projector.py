@@ -14,7 +14,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from consumers.projector import Batch, Fenced, Projector, ProjectorStopped, Topics, unread, write
+from consumers.projector import Batch, Projector, Topics, write
+from consumers.reading import Fenced, ReadingStopped, unread
 from projections.positions.store import Place, Step
 from projections.postgres import connect
 from schemas.codec import Codec
@@ -182,14 +183,14 @@ async def test_a_record_that_cannot_be_decoded_stops_it_and_says_where(rig: Rig,
     await rig.producer.send_and_wait(rig.topics.entries, b"not ours", partition=0)
     await rig.send(rig.topics.entries, [entry(2)])
     async with running(rig.projector(dsn)) as task, asyncio.timeout(30):
-        with pytest.raises(ProjectorStopped, match=f"{rig.topics.entries}/0 at offset 1 can't be decoded"):
+        with pytest.raises(ReadingStopped, match=f"{rig.topics.entries}/0 at offset 1 can't be decoded"):
             await task
 
 
 async def test_a_record_on_the_wrong_topic_stops_it(rig: Rig, dsn: str) -> None:
     await rig.send(rig.topics.verdicts, [ticket(1)])
     async with running(rig.projector(dsn)) as task, asyncio.timeout(30):
-        with pytest.raises(ProjectorStopped, match="TicketChanged, which does not belong"):
+        with pytest.raises(ReadingStopped, match="TicketChanged, which does not belong"):
             await task
 
 
@@ -199,18 +200,19 @@ class Found:
 
     offset: int
     value: bytes | None = None
+    timestamp: int = 0
 
 
 def test_what_was_fetched_before_a_seek_is_dropped_by_its_offset() -> None:
     found = [Found(n) for n in range(3, 8)]
-    assert [each.offset for each in unread(found, 5, compacted=False)] == [5, 6, 7]
-    assert unread(found, 8, compacted=False) == []
+    assert [each.offset for each in unread(found, 5, with_holes=False)] == [5, 6, 7]
+    assert unread(found, 8, with_holes=False) == []
 
 
-def test_a_gap_stops_it_unless_the_topic_is_compacted() -> None:
-    with pytest.raises(ProjectorStopped, match="read offset 3 where 2 is next"):
-        unread([Found(3)], 2, compacted=False)
-    assert len(unread([Found(3), Found(9)], 2, compacted=True)) == 2
+def test_a_gap_stops_it_unless_the_topic_has_holes() -> None:
+    with pytest.raises(ReadingStopped, match="read offset 3 where 2 is next"):
+        unread([Found(3)], 2, with_holes=False)
+    assert len(unread([Found(3), Found(9)], 2, with_holes=True)) == 2
 
 
 async def test_what_retention_took_is_passed_over_and_the_rest_is_read(rig: Rig, dsn: str) -> None:
@@ -227,7 +229,7 @@ async def test_what_retention_took_is_passed_over_and_the_rest_is_read(rig: Rig,
 async def test_a_topic_that_ends_before_the_position_is_another_topic(rig: Rig, dsn: str) -> None:
     await rig.tables.execute("INSERT INTO projector_positions VALUES ($1, 0, 5)", rig.topics.entries)
     async with running(rig.projector(dsn)) as task, asyncio.timeout(30):
-        with pytest.raises(ProjectorStopped, match="rebuild the tables"):
+        with pytest.raises(ReadingStopped, match="rebuild the tables"):
             await task
 
 

@@ -12,11 +12,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from hub.verify.evidence import committed, read_topic
 from runtime.appending import Item, append, new_producer
 from runtime.changelog import Restored
 from runtime.settings import Settings
 from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET, Stage
-from tests.chaos.evidence import committed, read_topic
 
 COMPACT = {"cleanup.policy": "compact"}
 
@@ -39,6 +39,11 @@ class Rig:
     async def write(self, topic: str, items: Iterable[Item], partition: int = 0) -> None:
         """Append to a topic."""
         await append(self.producer, self.name(topic), partition, items)
+
+    async def make(self, topic: str) -> None:
+        """Create one more topic."""
+        async with _admin(self.kafka) as admin:
+            await admin.create_topics([NewTopic(self.name(topic), 2, 1)])
 
     async def read(self, topic: str, partition: int = 0) -> list[ConsumerRecord]:
         """All of a partition."""

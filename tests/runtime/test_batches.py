@@ -70,7 +70,7 @@ async def listening(rig: Rig) -> AsyncIterator[Listener]:
         await listener.app.stop()
 
 
-async def test_an_agent_gets_up_to_500_records_of_one_partition_at_a_time_without_a_hole(rig: Rig) -> None:
+async def test_an_agent_gets_up_to_a_batch_of_one_partition_at_a_time_without_a_hole(rig: Rig) -> None:
     await rig.write("in", numbered(map(str, range(1700))))
     await rig.write("in", numbered(map(str, range(30))), partition=1)
     async with listening(rig) as listener:

@@ -70,6 +70,15 @@ async def test_a_batch_is_folded_announced_and_written_down_and_another_process_
     assert (held.position.next, held.values, held.ahead) == (7, {b"one": (6, b"4")}, {})
 
 
+async def test_whoever_takes_a_state_over_commits_where_it_stands_though_nothing_new_comes(rig: Rig) -> None:
+    await rig.write("in", numbered("abc"))
+    async with bench_on(rig) as bench:
+        await bench.take(0, 3)
+    async with bench_on(rig) as bench:
+        await bench.take(0, 1)
+        assert bench.completed() == 3
+
+
 async def test_what_was_announced_but_not_written_down_is_announced_again_and_equal(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,6 +176,18 @@ async def test_records_that_wait_and_never_come_end_the_process(rig: Rig, ended:
         await bench.stage._watch_progress()
 
 
+async def test_the_time_in_which_kafka_did_not_answer_is_not_counted(
+    rig: Rig, ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.write("in", numbered("ab"))
+    async with bench_on(rig) as bench:
+        await bench.take(0, 1)
+        stand_still(bench)
+        monkeypatch.setattr("runtime.worker.ANSWER_SECONDS", 0.0)  # so that any answer took too long
+        await bench.stage._watch_progress()
+    assert ended == []
+
+
 async def test_a_marker_of_a_transaction_at_the_end_is_no_record_that_waits(rig: Rig, ended: list[str]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=rig.kafka, transactional_id=rig.name("writer"))
     await producer.start()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.identity import Point, customer_id
-from projections.identity.store import IdentityStore, Recorded, Undecided
+from projections.identity.store import RETRIED_BEFORE, IdentityStore, Recorded, Undecided
 from projections.migrate import migrate
 from projections.postgres import open_pool
+from runtime.letter_limit import TooManyDeadLetters
 from schemas.records import ContactPoint, InteractionReceived
 from tests.domain.stories import START, command, event
 
@@ -168,3 +169,67 @@ async def test_batches_that_overlap_and_name_each_others_customers_end_without_a
 async def test_a_customers_id_follows_from_the_first_contact_point(tables: Tables) -> None:
     made = await tables.one.decide(SOURCE, batch(mail("a", "email:a@example.com")), START)
     assert made[0].customer == customer_id(Point("t", "email", "a@example.com"))
+
+
+def letter(name: str, made: InteractionReceived, offset: int) -> Undecided:
+    """An event that was put back from the letter ``name``."""
+    return Undecided(offset, made, letter=name)
+
+
+async def test_a_letter_is_taken_once_whoever_takes_it_and_in_whatever_batch(tables: Tables) -> None:
+    """Put back twice: by a run that was killed before it could write that down, and by the next one."""
+    told = mail("a", "email:a@example.com")
+    one = [letter("log/0/7/casework", told, 0), letter("log/0/7/casework", told, 1)]
+    other = [letter("log/0/7/casework", told, 0)]
+    here, there = await both(tables, (SOURCE, one), ("received/1", other))
+    taken = [made for made in [*here.values(), *there.values()] if made.reason != RETRIED_BEFORE]
+    assert len(taken) == 1
+    assert [made.customer for made in [*here.values(), *there.values()]].count(None) == 2
+    assert await tables.one.decide(SOURCE, one, START + 1) == here, "a later attempt is no second retry"
+    assert await tables.other.decide("received/1", other, START + 1) == there
+    later = await tables.other.decide("received/1", [letter("log/0/7/casework", told, 9)], START)
+    assert later[9].reason == RETRIED_BEFORE
+    assert await tables.count("dead_letter_retries") == 1
+
+
+async def test_two_workers_that_take_the_same_letters_in_another_order_end_without_a_deadlock(tables: Tables) -> None:
+    made = [(f"log/0/{number}/casework", mail(f"m{number}", f"email:m{number}@example.com")) for number in range(60)]
+    forward = [letter(name, each, number) for number, (name, each) in enumerate(made)]
+    backward = [letter(name, each, number) for number, (name, each) in enumerate(reversed(made))]
+    here, there = await both(tables, (SOURCE, forward), ("received/1", backward))
+    assert [one.customer for one in [*here.values(), *there.values()]].count(None) == 60
+    assert await tables.count("customers") == 60
+
+
+async def test_a_letter_whose_event_was_taken_meanwhile_goes_nowhere_but_only_if_identity_refused_it(
+    tables: Tables,
+) -> None:
+    """What casework refused had been sent on by identity before: that says nothing."""
+    told = mail("a", "email:a@example.com")
+    await tables.one.decide(SOURCE, batch(told), START)
+    made = await tables.other.decide(
+        SOURCE, [letter("received/0/3/identity", told, 5), letter("log/0/3/casework", told, 6)], START
+    )
+    assert [made[5].reason, made[6].reason] == [RETRIED_BEFORE, "repeated"]
+
+
+async def test_what_is_not_admitted_is_not_decided(tables: Tables) -> None:
+    """Else a version that refuses everything would bind the one that is deployed after it."""
+    seen: list[list[str | None]] = []
+
+    def admit(made: Iterable[Recorded]) -> None:
+        seen.append([each.error for each in made])
+        raise TooManyDeadLetters("too many", {})
+
+    unknown = command("c", "ticket.assigned", 0, str(uuid.UUID(int=7)), team="x")
+    unknown.contact_points.clear()
+    events = [*batch(mail("a", "email:a@example.com"), unknown), letter("log/0/7/casework", mail("b"), 2)]
+    with pytest.raises(TooManyDeadLetters):
+        await tables.one.decide(SOURCE, events, START, admit)
+    assert seen == [[None, "unknown_ticket", None]]
+    for table in ("identity_decisions", "customers", "contact_points", "dead_letter_retries"):
+        assert await tables.count(table) == 0, table
+    assert (await tables.one.decide(SOURCE, events, START))[2].reason != RETRIED_BEFORE
+    with pytest.raises(TooManyDeadLetters):
+        await tables.one.decide(SOURCE, events, START, admit)
+    assert seen[1] == seen[0], "what was recorded before counts again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import asyncpg
@@ -11,11 +11,13 @@ import pytest
 import yaml
 from aiokafka.structs import ConsumerRecord
 
-from projections.identity.store import Recorded, Undecided
+from projections.identity.store import RETRIED_BEFORE, Recorded, Undecided
 from runtime.appending import Item
+from runtime.letter_limit import LetterLimit, TooManyDeadLetters
 from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
 from schemas.records import Configuration, ConfigurationPublished, ContactPoint, InteractionReceived, TimeAdvanced
 from schemas.vocabulary import CONFIGURATION
+from streams.dead_letters import RETRY_OF
 from streams.identity import DECIDED_BY, LONGEST_NAME, IdentityStage, partition_of
 from tests.domain.stories import AROUND_THE_CLOCK, command, event
 from tests.runtime.kafka_rig import HandClock
@@ -30,16 +32,25 @@ class Known:
 
     def __init__(self, customers: Mapping[str, str], failures: Sequence[Exception] = ()) -> None:
         self.asked: list[tuple[str, list[int]]] = []
+        self.letters: list[str | None] = []
+        self.before: set[str | None] = set()
         self._customers = customers
         self._failures = list(failures)
 
-    async def decide(self, source: str, batch: Sequence[Undecided], now: int) -> dict[int, Recorded]:
+    async def decide(
+        self, source: str, batch: Sequence[Undecided], now: int, admit: Callable[[Iterable[Recorded]], None]
+    ) -> dict[int, Recorded]:
         if self._failures:
             raise self._failures.pop()
         self.asked.append((source, [each.offset for each in batch]))
-        return {each.offset: self._one(each) for each in batch}
+        self.letters = [each.letter for each in batch]
+        made = {each.offset: self._one(each) for each in batch}
+        admit(made.values())
+        return made
 
     def _one(self, each: Undecided) -> Recorded:
+        if each.letter in self.before:
+            return Recorded(None, "", RETRIED_BEFORE)
         if each.configuration is not None:
             return Recorded(None, "", "configuration", version=4)
         owner = self._customers.get(each.event.id)
@@ -156,3 +167,32 @@ async def test_while_postgres_is_away_it_waits_and_nothing_is_lost(monkeypatch: 
     outputs = await relay(decisions, CODEC.encode(MAIL))
     assert sum(map(len, outputs.values())) == 1
     assert decisions.asked == [("received/5", [70])]
+
+
+async def test_a_record_names_the_letter_it_was_put_back_from_and_one_that_was_taken_goes_nowhere() -> None:
+    again = "received/0/7/casework"
+    given = [again.encode(), b"received/0/8/identity", b"nothing/\x00", b"\xff/0/1/identity", b"r/0/1/door", b"x" * 400]
+    records = [Record(number, b"c", CODEC.encode(MAIL), ((RETRY_OF, value),)) for number, value in enumerate(given)]
+    records.append(Record(len(given), b"c", CODEC.encode(MAIL)))
+    known = Known({MAIL.id: CUSTOMERS[0]})
+    known.before = {again}
+    outputs = await stage(known).relay(0, cast("list[ConsumerRecord]", records))
+    assert known.letters == [again, "received/0/8/identity", None, None, None, None, None]
+    assert sum(map(len, outputs.values())) == len(records) - 1
+    assert {topic for topic, _ in outputs} == {"identified"}
+
+
+async def test_a_batch_with_too_many_letters_is_refused_before_its_decisions_are_recorded() -> None:
+    """What cannot be read and what cannot be decided count together."""
+    nobody = CODEC.encode(event("x", "email.received", 0))
+    records = [Record(number, b"c", value) for number, value in enumerate([b"rubbish", nobody, nobody])]
+
+    async def relay_at_most(most: int) -> None:
+        known, letters = Known({}), LetterLimit("identity", "letters", most, 0.5)
+        limited = IdentityStage(CODEC, known, HandClock(), "received", "known", "letters", PARTITIONS, letters=letters)
+        await limited.relay(0, cast("list[ConsumerRecord]", records))
+
+    await relay_at_most(3)
+    with pytest.raises(TooManyDeadLetters) as caught:
+        await relay_at_most(2)
+    assert caught.value.reasons == {"not-wire-format": 1, "no_contact_point": 2}

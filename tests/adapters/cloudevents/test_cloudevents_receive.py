@@ -103,9 +103,32 @@ def test_an_id_of_the_senders_own_is_kept() -> None:
     assert faults(event(data={**DATA, "id": "7"})) == [(0, "/data/id")]
 
 
-@pytest.mark.parametrize("word", [word for word in TYPES if word != "interaction.unmapped"])
+@pytest.mark.parametrize("word", sorted(TYPES.keys() - {"interaction.unmapped", "source.counted"}))
 def test_each_word_of_the_vocabulary_is_taken_with_or_without_prefix(word: str) -> None:
     assert [read(event(type=given))[0].type for given in (word, f"hub.{word}")] == [word, word]
+
+
+COUNTING: Json = {
+    "channel": "internal",
+    "direction": "internal",
+    "attributes": {"type": "message.received", "since": "2026-03-02T08:00:00Z", "until": "2026-03-02T08:30:00Z"},
+}
+
+
+def test_a_sources_own_count_belongs_to_the_source() -> None:
+    data = {**COUNTING, "attributes": {**COUNTING["attributes"], "count": "12"}}
+    [got] = read(event(type="source.counted", data=data))
+    assert got.attributes["count"] == "12"
+    assert got.contact_points == [ContactPoint("source", "shop/eu", role="other")]
+    data = {**COUNTING, "attributes": {**COUNTING["attributes"], "count": "12", "source": "shop/us"}}
+    [got] = read(event(type="source.counted", data=data))
+    assert got.contact_points == [ContactPoint("source", "shop/us", role="other")]
+
+
+def test_a_sources_own_count_that_says_nothing_is_a_fault() -> None:
+    assert faults(event(type="source.counted", data=COUNTING)) == [(0, "/data/attributes/count")]
+    data = {**COUNTING, "attributes": {**COUNTING["attributes"], "count": "12", "until": "2026-03-02T08:31:00Z"}}
+    assert faults(event(type="source.counted", data=data)) == [(0, "/data/attributes/until")]
 
 
 def test_a_type_that_is_unknown_is_kept_whole() -> None:

@@ -11,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from consumers.alerts import AlertmanagerReceiver, Alerts, AlertsStopped, Receiver, WebhookReceiver
+from consumers.alerts import AlertmanagerReceiver, Alerts, Receiver, WebhookReceiver
+from consumers.reading import ReadingStopped
 from hub.local.alertmanager import Alertmanager
 from projections.alerts import store
 from projections.migrate import migrate
@@ -179,7 +180,7 @@ async def test_another_topic_of_the_same_name_stops_it(log: Log, tables: str, se
     alerts = Alerts(
         log.bootstrap, tables, CODEC, log.topic, [webhook(server)], SystemClock(), jitter=lambda: 0.0, group=log.topic
     )
-    with pytest.raises(AlertsStopped, match="7 was read already"):
+    with pytest.raises(ReadingStopped, match="7 was read already"):
         await alerts.run()
 
 

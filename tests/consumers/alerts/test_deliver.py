@@ -141,14 +141,14 @@ async def test_one_that_is_refused_is_parked_in_sight_and_blocks_nobody(inbox: I
         return web.Response(status=400, text="no such field") if heard.ticket == ticket(0) else web.Response()
 
     server.then = refuse_the_first
-    failed = _metric("hub_alerts_failed_total")
+    failed = _metric("hub_alerts_failed_total", reason="refused")
     inbox.deliver(webhook(server))
     await inbox.put(*(verdict("breached", number=number) for number in range(20)))
     for number in range(1, 20):
         await inbox.until(number, state="accepted")
     row = await inbox.until(0, state="parked")
     assert (row.reason, row.detail) == ("refused", "400: no such field")
-    await until_metric("hub_alerts_failed_total", failed + 1)
+    await until_metric("hub_alerts_failed_total", failed + 1, reason="refused")
     inbox.move(3600)
     await inbox.put(verdict("retracted", 2, 0))
     assert (await inbox.until(0, because="retracted")).state == "parked"
@@ -162,6 +162,7 @@ async def test_parked_alerts_can_be_sent_again(inbox: Inbox, server: Server) -> 
     server.script = [answer(410)]
     deliverer = inbox.deliver(webhook(server))
     await inbox.put(verdict("breached"))
+    await until_metric("hub_alerts_parked", 1)
     assert (await inbox.until(state="parked")).reason == "gone"
     async with inbox.pool.acquire() as connection:
         assert await store.release(connection, "webhook", inbox.clock.now()) == 1
@@ -327,9 +328,9 @@ async def test_a_late_failure_does_not_undo_what_another_process_delivered(
     inbox.clock.move(15)
     inbox.deliver(webhook(other_server))
     await inbox.until(state="accepted")
-    failed = _metric("hub_alerts_failed_total")
+    failed = _metric("hub_alerts_failed_total", reason="failed")
     answered.set()
-    await until_metric("hub_alerts_failed_total", failed + 1)
+    await until_metric("hub_alerts_failed_total", failed + 1, reason="failed")
     assert (await inbox.until(state="accepted")).reason is None
     async with inbox.pool.acquire() as connection:
         assert await store.backlog(connection, "webhook") == store.Backlog(0, None)
@@ -373,7 +374,7 @@ async def test_a_kill_between_delivery_and_marking_sends_the_same_id_again_and_n
 
 async def test_alertmanager_is_told_in_arrays_and_again_every_minute(inbox: Inbox, server: Server) -> None:
     inbox.names = ("alertmanager",)
-    delivered = _metric("hub_alerts_delivered_total", "alertmanager")
+    delivered = _metric("hub_alerts_delivered_total", receiver="alertmanager")
     inbox.deliver(AlertmanagerReceiver(server.url, wall=inbox.clock))
     await inbox.put(*(verdict("breached", number=number) for number in range(250)))
     await inbox.until(249, state="accepted")
@@ -392,7 +393,7 @@ async def test_alertmanager_is_told_in_arrays_and_again_every_minute(inbox: Inbo
     await server.until_true(lambda: sum(len(heard.json) for heard in server.heard[5:]) >= 249)
     renewed = {alert["labels"]["ticket"] for heard in server.heard[5:] for alert in heard.json}
     assert renewed == {ticket(number) for number in range(249)}
-    await until_metric("hub_alerts_delivered_total", delivered + 252, "alertmanager")
+    await until_metric("hub_alerts_delivered_total", delivered + 252, receiver="alertmanager")
 
 
 async def test_a_resolved_alert_is_not_repeated_and_an_old_one_neither(inbox: Inbox, server: Server) -> None:
@@ -436,14 +437,14 @@ async def test_the_delay_is_counted_from_due_to_accepted_by_the_hubs_clock(inbox
     assert (REGISTRY.get_sample_value("hub_alert_delay_seconds_sum") or 0.0) - before == pytest.approx(3600)
 
 
-async def until_metric(name: str, value: float, receiver: str = "webhook") -> None:
+async def until_metric(name: str, value: float, **labels: str) -> None:
     """Wait until a metric, which is counted after what it counts was written down, has this value."""
 
     async def there() -> bool:
-        return _metric(name, receiver) == value
+        return _metric(name, **labels) == value
 
     await eventually(there)
 
 
-def _metric(name: str, receiver: str = "webhook") -> float:
-    return REGISTRY.get_sample_value(name, {"receiver": receiver}) or 0.0
+def _metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"receiver": "webhook"} | labels) or 0.0

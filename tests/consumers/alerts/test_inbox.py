@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from consumers.alerts.inbox import Fenced, fold, put
+from consumers.alerts.inbox import fold, put
+from consumers.reading import Fenced
 from domain.alerts import Reading
 from projections.alerts import store
 from projections.alerts.store import Move

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
+from projections.audit import store as audit
 from projections.tickets import store as tickets
 from projections.tickets.store import Filter
 from projections.timeline import store as timeline
@@ -37,6 +38,7 @@ class Decided(NamedTuple):
     contact_point: str
     version: int | None
     error: str | None
+    reason: str = ""
 
 
 class AlertRow(NamedTuple):
@@ -138,32 +140,25 @@ async def committed(kafka: str, group: str) -> Places:
 
 
 async def positions(connection: Connection, table: str) -> Places:
-    """Where a reader stands by its own table of positions."""
-    rows = await connection.fetch(f"SELECT topic, partition, next FROM {table}")
-    return {(row["topic"], row["partition"]): row["next"] for row in rows}
+    """Where a reader stands by its own table of positions: projector_positions or alert_positions."""
+    return await audit.positions(connection, table)
 
 
 async def _decisions(connection: Connection) -> dict[tuple[str, int], Decided]:
-    rows = await connection.fetch(
-        "SELECT source, source_offset, event::text, customer::text, contact_point, detail->>'error' AS error,"
-        " (detail->>'version')::bigint AS version FROM identity_decisions"
-    )
     return {
         (row["source"], row["source_offset"]): Decided(
-            row["event"], row["customer"], row["contact_point"] or "", row["version"], row["error"]
+            row["event"], row["customer"], row["contact_point"] or "", row["version"], row["error"], row["reason"]
         )
-        for row in rows
+        for row in await audit.decisions(connection)
     }
 
 
 async def _tables(connection: Connection) -> Tables:
     found = Tables()
-    customers = await connection.fetch("SELECT DISTINCT customer::text FROM timeline_entries")
-    for (customer,) in customers:
+    for customer in await audit.customers(connection):
         found.entries += await timeline.since(connection, customer, 0, 1_000_000)
     found.tickets = await tickets.page(connection, Filter(), 1_000_000)
-    ids = await connection.fetch("SELECT DISTINCT ticket::text FROM sla_verdicts")
-    found.verdicts = await verdicts.of_tickets(connection, [ticket for (ticket,) in ids])
-    rows = await connection.fetch("SELECT id::text, quiet, opened_at, closed_at, because FROM alerts")
+    found.verdicts = await verdicts.of_tickets(connection, await audit.tickets_with_verdicts(connection))
+    rows = await audit.alerts(connection)
     found.alerts = {row["id"]: AlertRow(*tuple(row)[1:]) for row in rows}
     return found

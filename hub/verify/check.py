@@ -14,11 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
-from projections.tickets.store import next_due
-from runtime.changelog import Restoring
-from schemas.records import ConfigurationPublished, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
-from tests.chaos.evidence import OUTPUTS, Evidence
-from tests.chaos.expected import (
+from hub.verify.evidence import OUTPUTS, Evidence
+from hub.verify.expected import (
     CODEC,
     TOPICS,
     Expected,
@@ -30,6 +27,10 @@ from tests.chaos.expected import (
     origin,
     output_id,
 )
+from projections.identity.store import RETRIED_BEFORE
+from projections.tickets.store import next_due
+from runtime.changelog import Restoring
+from schemas.records import ConfigurationPublished, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -175,7 +176,7 @@ def _check_one_end(evidence: Evidence, report: Report) -> None:
             place = f"{evidence.prefix}interaction-received/{partition}"
             known.add(event.id if event else "")
             decided = evidence.decisions.get((place, record.offset))
-            if decided is not None and decided.version is not None:
+            if decided is not None and (decided.version is not None or decided.reason == RETRIED_BEFORE):
                 continue
             ends = {event.id} if event else {f"{place}/{record.offset}/identity"}
             if not ends & (entries.keys() | letters):

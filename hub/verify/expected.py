@@ -13,11 +13,12 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from consumers.alerts.inbox import fold as fold_alerts
+from hub.verify.evidence import AlertRow, Evidence
+from projections.identity.store import RETRIED_BEFORE
 from schemas.codec import Codec, NotDecodable
 from schemas.records import InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 from streams.casework import CaseworkFold, CaseworkTopics
 from streams.identity import DECIDED_BY, partition_of
-from tests.chaos.evidence import AlertRow, Evidence
 
 CODEC = Codec()
 TOPICS = CaseworkTopics(
@@ -122,7 +123,7 @@ def _route(evidence: Evidence, found: Expected, partition: int, record: Consumer
     elif decided is not None and decided.version is not None:
         for target in range(evidence.partitions):
             found.relayed[target][source, record.offset] = (None, b"", str(decided.version))
-    else:
+    elif decided is None or decided.reason != RETRIED_BEFORE:
         letter = (partition % evidence.partitions, record.key, record.value)
         _note(found, TOPICS.dlq, f"{source}/{record.offset}/identity", letter)
 

@@ -1,0 +1,197 @@
+"""What casework publishes of a customer: entries, tickets as they are now, and verdicts, each with an id of its own.
+
+Everything here is told, nothing is decided: ``domain.casework`` says when which of them is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from operator import attrgetter
+
+from domain.policies import Attributes
+from domain.sla import Judged, evidence
+from domain.tickets import History
+from schemas.casework_state import AnnouncedClock, CustomerState, TicketState, fingerprint
+from schemas.records import Clock, InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
+
+NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
+LATE = 3600 * 1_000_000
+_IN_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+#: Of a ticket, all but what each version of it differs in, and clocks, which also tell how time runs on.
+_seen = attrgetter(
+    *(name for name in TicketChanged.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks"))
+)
+
+Output = TimelineEntryAdded | TicketChanged | SlaVerdictIssued
+
+
+def derived_id(*parts: str) -> str:
+    """The id of an output: uuid5 of what it is about, so that a repeated output has the same id."""
+    return _uuid5("\x1f".join(parts))
+
+
+def _uuid5(name: str) -> str:
+    """``str(uuid.uuid5(NAMESPACE, name))`` (RFC 9562, section 5.5) at an eighth of its cost: one is made per output."""
+    hashed = _IN_NAMESPACE.copy()
+    hashed.update(name.encode())
+    text = hashed.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
+
+
+def verdict_of(
+    customer: str,
+    state: CustomerState,
+    ticket: TicketState,
+    judged: Judged,
+    clock: AnnouncedClock,
+    outcome: str,
+    threshold: int | None,
+    episode: int,
+    judged_at: int,
+    cause: str,
+) -> SlaVerdictIssued:
+    """What is said of a clock now, with its evidence. ``threshold``: the percent of a warning, else None."""
+    owner = _owner(judged)
+    calendar = judged.bundle.calendars[judged.policy.calendar]
+    late = outcome == "breached" and judged.breached_at is not None and judged_at - judged.breached_at > LATE
+    return SlaVerdictIssued(
+        id=derived_id(ticket.id, judged.metric, str(judged.cycle), outcome, str(clock.revision)),
+        tenant=state.tenant,
+        customer=customer,
+        ticket=ticket.id,
+        metric=judged.metric,
+        cycle=judged.cycle,
+        outcome=outcome,
+        revision=clock.revision,
+        episode=episode,
+        target=judged.target,
+        elapsed=judged.elapsed,
+        started_at=judged.started_at,
+        judged_at=judged_at,
+        policy=judged.policy.name,
+        policy_version=judged.bundle.version,
+        calendar=judged.policy.calendar,
+        calendar_digest=calendar.digest,
+        boundary=judged.policy.boundary,
+        cause=cause,
+        due_at=judged.due_at,
+        threshold=threshold,
+        ended_at=judged.ended_at,
+        priority=owner.priority if owner else None,
+        channel=owner.channel if owner else None,
+        subject=ticket.subject,
+        team=owner.team if owner else None,
+        organisation=owner.organisation if owner else None,
+        quiet="found_late" if late else None,
+        evidence=evidence(judged),
+    )
+
+
+def _owner(judged: Judged) -> Attributes | None:
+    """Whose verdict it is: who owned the ticket when the target was used up, else who owned it last."""
+    at = judged.breached_at
+    for piece in judged.pieces:
+        if at is not None and piece.begin <= at <= piece.end:
+            return piece.moment.attributes
+    return judged.pieces[-1].moment.attributes if judged.pieces else None
+
+
+def entry_of(
+    customer: str,
+    state: CustomerState,
+    event: InteractionReceived,
+    contact_point: str,
+    ticket: str | None,
+    because: str,
+) -> TimelineEntryAdded:
+    """The event as a line of its customer's history."""
+    return TimelineEntryAdded(
+        id=derived_id(event.id, "entry"),
+        event=event.id,
+        tenant=event.tenant,
+        customer=customer,
+        sequence=state.sequence,
+        type=event.type,
+        channel=event.channel,
+        direction=event.direction,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        conversation=event.conversation,
+        source=event.source,
+        ticket=ticket,
+        joined_because=because,
+        actor=event.actor,
+        contact_point=contact_point or None,
+        subject=event.subject,
+        text=event.text,
+        attachments=event.attachments,
+        automatic=getattr(event.facts, "automatic", None),
+    )
+
+
+def view_of(
+    customer: str,
+    state: CustomerState,
+    ticket: TicketState,
+    course: History,
+    clocks: list[Clock],
+    judged_at: int,
+    cause: str,
+) -> TicketChanged:
+    """The ticket as its next version would be published."""
+    last = course.moments[-1]
+    opening = next((fact for fact in ticket.facts if fact.id == ticket.id), ticket.facts[0])
+    return TicketChanged(
+        id=ticket.id,
+        tenant=state.tenant,
+        customer=customer,
+        version=ticket.version + 1,
+        status=last.status,
+        priority=last.attributes.priority,
+        channel=opening.channel,
+        opened_at=ticket.facts[0].at,
+        changed_at=judged_at,
+        cause=cause,
+        subject=ticket.subject,
+        queue=last.attributes.queue,
+        team=last.attributes.team,
+        organisation=last.attributes.organisation,
+        person=last.person,
+        conversations=list(course.conversations),
+        resolved_at=course.resolved_at,
+        closed_at=course.closed_at,
+        reopened=course.reopened,
+        interactions=course.interactions,
+        follows=ticket.follows,
+        tags=course.tags,
+        clocks=clocks,
+    )
+
+
+def clock_of(judged: Judged, announced: AnnouncedClock) -> Clock:
+    """A clock as it stands on its ticket."""
+    return Clock(
+        metric=judged.metric,
+        cycle=judged.cycle,
+        state=judged.state,
+        policy=judged.policy.name,
+        policy_version=judged.bundle.version,
+        calendar=judged.policy.calendar,
+        target=judged.target,
+        elapsed=judged.elapsed,
+        started_at=judged.started_at,
+        due_at=judged.due_at,
+        ended_at=judged.ended_at,
+        breached_at=judged.breached_at,
+        warned=announced.warned,
+    )
+
+
+def digest_of(view: TicketChanged) -> bytes:
+    """What makes two views of a ticket the same; time that merely runs on does not count."""
+    clocks = [
+        (c.metric, c.cycle, c.state, c.policy_version, c.target, c.due_at, c.ended_at, c.warned) for c in view.clocks
+    ]
+    return fingerprint((_seen(view), clocks))

@@ -1,0 +1,1 @@
+"""Makes state and read models anew from the log: ``hub rebuild``."""

@@ -1,0 +1,1 @@
+"""Whole tables, for comparing them with the log."""

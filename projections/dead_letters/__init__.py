@@ -1,0 +1,1 @@
+"""Which dead letters were put back, and where each of them was taken."""

@@ -1,0 +1,1 @@
+"""Read models made anew beside those that are read, and put in their place at once."""
