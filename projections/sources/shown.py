@@ -10,7 +10,7 @@ import msgspec
 from domain.sequences import Gap
 from projections.sources.store import SourceKey
 from projections.sql import load
-from projections.values import from_json
+from projections.values import from_json, storable_or_null
 
 if TYPE_CHECKING:
     from projections.postgres import Connection
@@ -71,7 +71,8 @@ async def sources(
     most: int = MOST,
 ) -> list[Source]:
     """Sources, the first heard of first, without their streams and counts. ``grace``: how long a gap may be open."""
-    rows = await connection.fetch(_SOURCES, now - now % DAY, now - grace, tenant, source, most)
+    names = storable_or_null(tenant), storable_or_null(source)
+    rows = await connection.fetch(_SOURCES, now - now % DAY, now - grace, *names, most)
     return [Source(**dict(row)) for row in rows]
 
 

@@ -74,6 +74,12 @@ async def test_all_sources_come_in_the_order_they_were_first_heard_of(served: Se
     assert (await served.http.get("/v1/sources?tenant=nobody")).json() == {"sources": []}
 
 
+async def test_a_name_that_no_table_can_hold_names_no_source(served: Served) -> None:
+    for asked in ({"tenant": "a\x00b"}, {"source": "\x00"}):
+        answer = await served.http.get("/v1/sources", params=asked)
+        assert (answer.status_code, answer.json()) == (200, {"sources": []})
+
+
 async def test_nobody_reads_them_without_the_token(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url) as stranger:
         answer = await stranger.get("/v1/sources")
