@@ -169,6 +169,7 @@ def _check_one_end(evidence: Evidence, report: Report) -> None:
         for record in records:
             event = event_of(record)
             letters.add(event.id if event else header(record, "id"))
+    ended = entries.keys() | letters
     known = set()
     for partition, records in evidence.logs["interaction-received"].items():
         for record in records:
@@ -178,8 +179,7 @@ def _check_one_end(evidence: Evidence, report: Report) -> None:
             decided = evidence.decisions.get((place, record.offset))
             if decided is not None and (decided.version is not None or decided.reason == RETRIED_BEFORE):
                 continue
-            ends = {event.id} if event else {f"{place}/{record.offset}/identity"}
-            if not ends & (entries.keys() | letters):
+            if (event.id if event else f"{place}/{record.offset}/identity") not in ended:
                 report.lost.append(f"{place} offset {record.offset}: has neither an entry nor a dead letter")
     report.doubled += [f"entry of {event}: no such event was received" for event in entries.keys() - known]
 
