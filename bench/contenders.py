@@ -149,13 +149,13 @@ class TimedStage(Stage):
 
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """As a stage does, with a look at the watch."""
-        at = self.positions()
-        if self._begun is None and len(at) == len(self._ends):  # every partition is restored
+        if self._begun is None:
+            # look_after restores them, and each may be one batch. A stage has no event for that.
+            while len(at := self.positions()) < len(self._ends):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             self._begun = sum(at.values())
             self._stopwatch.start()
         await super().process(tp, generation, records)
-        if self._begun is None:
-            return
         at, whole = self.positions(), sum(self._ends.values())
         through = round(self._job.events * (sum(at.values()) - self._begun) / whole)
         if 2 * through >= self._job.events:
