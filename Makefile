@@ -3,6 +3,8 @@
 
 ARGS ?=
 MINUTES ?= 5
+# Most of a test's time is waiting for servers: three at once take half the time on two cores.
+TESTERS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -16,9 +18,9 @@ demo: ## The whole hub on this machine with a story played through it; Ctrl-C en
 	@deploy/local/setup run
 	@$(BIN)/hub demo $(ARGS)
 
-test: ## All tests, against real Kafka, PostgreSQL and Alertmanager
+test: ## All tests, against real Kafka, PostgreSQL and Alertmanager, on TESTERS=3 processes with servers of their own
 	@deploy/local/setup test
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 chaos: ## Harm every process and server for MINUTES=5, then count what was lost or doubled (ARGS="--nodes 3 --seed 1 --log FILE")
 	@deploy/local/setup test

@@ -91,7 +91,7 @@ class Casework:
         Raises ``CommandRefused``, with nothing changed, for a command that can't be carried out.
         """
         state = self.customers.get(customer)
-        if state is not None and event.id in state.recent:
+        if state is not None and _was_folded(event.id, state):
             return []
         if isinstance(event.facts, TicketCommand):
             check_command(event.type, event.facts)
@@ -207,6 +207,13 @@ class Casework:
         ticket.digest = digest
         ticket.version += 1
         return [view, *verdicts]
+
+
+def _was_folded(event: str, state: CustomerState) -> bool:
+    """Whether an event is among the newest, or, of a customer with more of them, a fact of a ticket that is held."""
+    if event in state.recent:
+        return True
+    return len(state.recent) == RECENT and any(fact.id == event for ticket in state.tickets for fact in ticket.facts)
 
 
 def _announced(ticket: TicketState, judged: Judged) -> AnnouncedClock:

@@ -67,7 +67,7 @@ async def policy_apply(settings: Settings, file: Path, tenant: str, out: Console
     except OSError as error:
         raise PolicyInvalid(Reason.BAD_VALUE, f"can't be read: {error.strerror}", str(file)) from error
     except HubError as error:
-        err.print(f"{file}: {error}", highlight=False)
+        err.print(f"{file}: {error}", highlight=False, soft_wrap=True)
         return 2
     async with publisher_for(settings, clock) as publisher:
         await publisher.publish([event])

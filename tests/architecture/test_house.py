@@ -27,7 +27,7 @@ LOCKS = tree.files("requirements*.lock")
 BINARY = {".png", ".ico", ".woff2"}
 TEXTS = [path for path in tree.files("*") if path.suffix not in BINARY]
 # Data in a form that tools give, one record or one hash per line; nobody reads them from top to bottom.
-LONG_BY_FORM = {".avsc", ".lock", ".sha256"}
+LONG_BY_FORM = {".avsc", ".lock", ".log", ".sha256"}
 # Imported, and declared by a direct dependency of ours that can't be without it.
 COME_WITH = {
     "aiohttp": "faust-streaming",

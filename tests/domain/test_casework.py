@@ -235,6 +235,12 @@ def test_a_second_delivery_changes_nothing() -> None:
     assert play(work, MAIL) == []
 
 
+def test_a_second_delivery_is_known_after_hundreds_of_other_events_as_long_as_its_ticket_is_held() -> None:
+    work = hub()
+    play(work, MAIL, *(event(f"more {number}", "email.received", number / 10) for number in range(1, 200)))
+    assert play(work, MAIL) == []
+
+
 def test_urgent_keeps_the_time_used_and_a_lowered_priority_does_not_undo_a_breach() -> None:
     work = hub()
     play(work, MAIL, event("reply", "email.sent", 10))
