@@ -137,7 +137,7 @@ SAFEGUARDS: Mapping[str, tuple[Cut, ...]] = {
         ),
     ),
     "event-id-ring": (
-        Cut("domain.casework:Casework.received", "if state is not None and event.id in state.recent:", _NEVER),
+        Cut("domain.casework:Casework.received", "if state is not None and _was_folded(event.id, state):", _NEVER),
     ),
     "projector-fence": (Cut("projections.positions.store:_MOVE", "AND held.next = moved.expected", ""),),
     "ticket-version": (Cut("projections.tickets.store:_PUT", "WHERE tickets.version < excluded.version", ""),),
