@@ -139,6 +139,9 @@ SAFEGUARDS: Mapping[str, tuple[Cut, ...]] = {
     "event-id-ring": (
         Cut("domain.casework:Casework.received", "if state is not None and _was_folded(event.id, state):", _NEVER),
     ),
+    "held-facts": (
+        Cut("domain.casework:_was_folded", "return len(state.recent) == RECENT and any(", "return False and any("),
+    ),
     "projector-fence": (Cut("projections.positions.store:_MOVE", "AND held.next = moved.expected", ""),),
     "ticket-version": (Cut("projections.tickets.store:_PUT", "WHERE tickets.version < excluded.version", ""),),
     "alert-inbox": (

@@ -144,6 +144,14 @@ async def delivered_twice(town: Town) -> None:
     await town.work()
 
 
+async def delivered_late(town: Town) -> None:
+    """A channel delivers an event again after 70 others of its customer, under another offset."""
+    event = town.mail(town.who(0))
+    await town.tell(event, *(town.mail(town.who(0)) for _ in range(70)), event)
+    await town.identify()
+    await town.work()
+
+
 async def older_ticket_last(town: Town) -> None:
     """A process that lost its partition announces an older version of a ticket after the newest was written."""
     await town.mails(town.who(0), 4)

@@ -50,13 +50,14 @@ class Scenario:
 _POSITION = (
     "a stage whose records carry no source has nothing else, and without it a position and its committed offset go back"
 )
+_PLACE = "only what joined a ticket that is held is known by its facts; all else would be folded again"
 _GENERATION = "it spares a restart: without it each rebalance under load lets the old owner write, and the new one end"
 _FOREIGN = (
     "a process that comes back makes Kafka deal the partitions anew, and whoever restores then puts it right; one that"
     " does not come back is noticed by nothing else"
 )
 SCENARIOS: Sequence[Scenario] = (
-    Scenario("position", narrow.log_read_again, covered_by=("source-position",), because=_POSITION),
+    Scenario("position", narrow.log_read_again, covered_by=("source-position", "held-facts"), because=_POSITION),
     Scenario("gap", narrow.offset_ahead),
     Scenario("generation", narrow.dealt_anew, covered_by=("foreign-write", "overwritten"), because=_GENERATION),
     Scenario("outputs-awaited", narrow.outputs_under_way),
@@ -64,10 +65,11 @@ SCENARIOS: Sequence[Scenario] = (
     Scenario("highest-applied", narrow.older_state_last),
     Scenario("foreign-write", narrow.older_state_compacted),
     Scenario("overwritten", narrow.older_state_compacted),
-    Scenario("ahead", narrow.torn_batch),
-    Scenario("source-position", narrow.repeated_by_its_source),
+    Scenario("ahead", narrow.torn_batch, covered_by=("held-facts",), because=_PLACE),
+    Scenario("source-position", narrow.repeated_by_its_source, covered_by=("held-facts",), because=_PLACE),
     Scenario("recorded-decisions", narrow.merged_between_attempts),
     Scenario("event-id-ring", narrow.delivered_twice),
+    Scenario("held-facts", narrow.delivered_late),
     Scenario("ticket-version", narrow.older_ticket_last),
     Scenario("alert-inbox", narrow.verdict_repeated),
     Scenario("foreign-write", processes=wide.stopped_before_it_writes, covered_by=("overwritten",), because=_FOREIGN),
