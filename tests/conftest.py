@@ -7,6 +7,7 @@ skip: a test that nobody runs proves nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import tempfile
@@ -57,6 +58,12 @@ class _Servers:
 
     def _stack(self, kafka: str | None = None, postgres: str | None = None) -> LocalStack:
         return LocalStack(Path(self._folder.name), kafka=kafka, postgres=postgres, owned=True)
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a test before this one in the same process did to the level of all loggers."""
+    caplog.set_level(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -58,6 +59,20 @@ async def caught_up(
             await asyncio.sleep(0.5)
     finally:
         await connection.close()
+
+
+async def relayed(kafka: str, prefix: str, patience: float) -> bool:
+    """Return when the identity stage has passed on all that is in its topic now; False after ``patience`` seconds."""
+    ends: Places | None = None
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with suppress(KafkaError, OSError):  # it is harmed meanwhile
+            ends = ends or await ends_of(kafka, [f"{prefix}interaction-received"])
+            stands = await committed(kafka, f"{prefix}hub-identity")
+            if all(stands.get(place, 0) >= end for place, end in ends.items()):
+                return True
+        await asyncio.sleep(0.5)
+    return False
 
 
 async def _missing(
