@@ -22,7 +22,8 @@ def fingerprint(parts: object) -> bytes:
 
 class Fact(msgspec.Struct, array_like=True, gc=False):
     """An event as far as promises depend on it. ``at``: instant of the event; ``ticket`` and ``because``: recorded
-    decision which ticket it joined. ``automatic``: no person wrote it.
+    decision which ticket it joined. ``automatic``: no person wrote it. ``about``: the subject matter, empty if unknown.
+    ``queue``: where a call waits; ``tier``: what a system of record says the customer's is from then on.
 
     Nothing in it can be part of a cycle, so the garbage collector need not walk hundreds of thousands of them."""
 
@@ -42,6 +43,9 @@ class Fact(msgspec.Struct, array_like=True, gc=False):
     automatic: bool = False
     contact_point: str = ""
     command: TicketCommand | None = None
+    about: str = ""
+    queue: str | None = None
+    tier: str | None = None
 
 
 class AnnouncedClock(msgspec.Struct, array_like=True):
@@ -83,6 +87,8 @@ class TicketState(msgspec.Struct, array_like=True):
     closed_at: int | None = None
     source: str = ""
     instant: int | None = -1
+    tier: str = ""
+    about: str = ""
 
 
 class CustomerState(msgspec.Struct, array_like=True):
@@ -90,7 +96,7 @@ class CustomerState(msgspec.Struct, array_like=True):
 
     ``sequence`` begins with the second in which the customer was first heard of: one who left the state and comes back
     thus goes on above what was given out before. ``planned``: when time alone changes something of the customer next,
-    None for never; -1 in a state that was written before this was kept.
+    None for never; -1 in a state that was written before this was kept. ``loose``: facts that joined no ticket.
     """
 
     tenant: str
@@ -99,10 +105,12 @@ class CustomerState(msgspec.Struct, array_like=True):
     recent: list[str] = []
     tickets: list[TicketState] = []
     planned: int | None = -1
+    tier: str = ""
+    loose: list[Fact] = []
 
 
 class _Planned(msgspec.Struct, array_like=True):
-    """A customer's state of which only the last field is looked at."""
+    """A customer's state of which only the field after these is looked at."""
 
     tenant: msgspec.Raw
     sequence: msgspec.Raw

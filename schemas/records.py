@@ -98,7 +98,12 @@ class AgentStateFacts(msgspec.Struct, frozen=True, tag="agent_state", tag_field=
 
 
 class TicketCommand(msgspec.Struct, frozen=True, tag="ticket", tag_field="kind", omit_defaults=True):
-    """What a person or a rule wants of a ticket; the event's type says which of the fields are meant."""
+    """What a person or a rule wants of a ticket; the event's type says which of the fields are meant.
+
+    ``target``: the other ticket of a link or merge, ``link`` its kind: parent, duplicate or caused_by. ``level`` of an
+    escalation, from 1. ``about``: the subject matter. ``fields``: custom fields to set; an empty value removes one.
+    ``origin``: the conversation a new ticket is made from. ``ticket_type``: request or task.
+    """
 
     ticket: str | None = None
     status: str | None = None
@@ -110,6 +115,12 @@ class TicketCommand(msgspec.Struct, frozen=True, tag="ticket", tag_field="kind",
     target: str | None = None
     tags: list[str] = []
     comment: str | None = None
+    level: int | None = None
+    fields: dict[str, str] = {}
+    about: str | None = None
+    link: str | None = None
+    origin: str | None = None
+    ticket_type: str | None = None
 
 
 class CustomerContext(msgspec.Struct, frozen=True, tag="customer", tag_field="kind", omit_defaults=True):
@@ -185,7 +196,10 @@ class ConfigurationPublished(msgspec.Struct, frozen=True):
 
 
 class TimelineEntryAdded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a customer's history. ``sequence`` rises with each entry of the customer, in order of arrival."""
+    """One line of a customer's history. ``sequence`` rises with each entry of the customer, in order of arrival.
+
+    ``call``: the facts of a call, which figures of queues need. ``about``: the subject matter, where it is known.
+    """
 
     id: str
     event: str
@@ -207,12 +221,15 @@ class TimelineEntryAdded(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str | None = None
     attachments: list[Attachment] = []
     automatic: str | None = None
+    call: CallFacts | None = None
+    about: str | None = None
 
 
 class Clock(msgspec.Struct, frozen=True, omit_defaults=True):
     """One cycle of one promise on a ticket.
 
-    ``state``: running, paused, met, breached_running, breached or cancelled.
+    ``state``: running, paused, met, breached_running, breached or cancelled. ``warned``: the thresholds that were told,
+    each a percent of the target or, below zero, seconds before the due.
     """
 
     metric: str
@@ -230,8 +247,30 @@ class Clock(msgspec.Struct, frozen=True, omit_defaults=True):
     warned: list[int] = []
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A ticket's link to another. ``kind``: parent (the other one is above it), duplicate or caused_by."""
+
+    kind: str
+    ticket: str
+    linked_at: int
+
+
+class Handling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who of the company and its vendors acted on a ticket, from when to when, and how often."""
+
+    first_at: int
+    last_at: int
+    actions: int
+    organisation: str | None = None
+    team: str | None = None
+
+
 class TicketChanged(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The whole state of a ticket after a change; ``version`` rises by one with each. ``id`` is its opening event's."""
+    """The whole state of a ticket after a change; ``version`` rises by one with each. ``id`` is its opening event's.
+
+    ``level``: how far it was escalated, 0 for not at all. ``merged_into``: the ticket that goes on for it;
+    ``merged``: those it goes on for. ``concurrent_at``: when somebody last acted on it while another party did, too.
+    """
 
     id: str
     tenant: str
@@ -256,10 +295,24 @@ class TicketChanged(msgspec.Struct, frozen=True, omit_defaults=True):
     follows: str | None = None
     tags: list[str] = []
     clocks: list[Clock] = []
+    level: int = 0
+    about: str | None = None
+    ticket_type: str = "request"
+    tier: str | None = None
+    fields: dict[str, str] = {}
+    links: list[Link] = []
+    merged_into: str | None = None
+    merged: list[str] = []
+    accepted_at: int | None = None
+    handled_by: list[Handling] = []
+    concurrent_at: int | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stretch [from, to) of a clock: ``counted`` microseconds of it are working time and belong to one owner."""
+    """A stretch [from, to) of a clock: ``counted`` microseconds of it are working time and belong to one owner.
+
+    ``running`` is false where the clock stood still, whatever the calendar says.
+    """
 
     begin: int
     end: int
@@ -270,6 +323,8 @@ class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
     team: str | None = None
     organisation: str | None = None
     person: str | None = None
+    running: bool = True
+    queue: str | None = None
 
 
 class SlaVerdictIssued(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -279,6 +334,7 @@ class SlaVerdictIssued(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``elapsed`` is the sum of ``counted`` over the evidence. ``revision`` numbers the verdicts of one clock from 1.
     ``episode`` rises when a verdict is retracted; ``quiet`` says why nobody is to be paged for it, else null.
+    ``threshold`` of a warning: a percent of the target or, below zero, seconds before the due.
     """
 
     id: str
@@ -310,6 +366,8 @@ class SlaVerdictIssued(msgspec.Struct, frozen=True, omit_defaults=True):
     organisation: str | None = None
     quiet: str | None = None
     evidence: list[Interval] = []
+    person: str | None = None
+    queue: str | None = None
 
 
 Value = (

@@ -71,6 +71,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         [
             "topics/ticket-changed.yaml: value TicketChanged has no avro/ticket-changed.avsc",
             "accepted/ticket-changed.2000000005.avsc: holds TicketChanged, which is not its name or no schema of avro/",
+            "accepted/ticket-changed.2000000009.avsc: holds TicketChanged, which is not its name or no schema of avro/",
             "ids.yaml: TicketChanged has no avro/ticket-changed.avsc",
         ],
     ),
@@ -117,7 +118,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         ],
     ),
     "a number given twice": (
-        replace("ids.yaml", "2000000002", "2000000001"),
+        replace("ids.yaml", "2000000002", "2000000003"),
         [
             "ids.yaml: a number is given twice",
             "ids.yaml: TimeAdvanced changed; give it the next number and add accepted/time-advanced.<number>.avsc",

@@ -97,11 +97,11 @@ PERSONAL = {
     "MailFacts": {"message_id", "in_reply_to", "references", "mailbox"},
     "MessageFacts": {"message_id", "in_reply_to"},
     "Raw": {"inline"},
-    "SlaVerdictIssued": {"subject"},
+    "SlaVerdictIssued": {"subject", "person"},
     "SurveyFacts": {"question"},
-    "TicketChanged": {"subject", "person", "conversations"},
-    "TicketCommand": {"person", "comment"},
-    "TimelineEntryAdded": {"conversation", "contact_point", "subject", "text"},
+    "TicketChanged": {"subject", "person", "conversations", "about", "fields"},
+    "TicketCommand": {"person", "comment", "about", "fields", "origin"},
+    "TimelineEntryAdded": {"conversation", "contact_point", "subject", "text", "about"},
 }
 """Every field that holds names, addresses or what people said; a WhatsApp message id holds the sender's number, and a
 mail's conversation is a Message-ID."""
