@@ -14,7 +14,8 @@ from aiokafka.structs import ConsumerRecord
 from domain.casework import Casework
 from domain.errors import HubError
 from domain.outputs import Output
-from domain.policies import Bundle, read_bundle
+from domain.policies import Bundle
+from domain.policy_reading import read_bundle
 from runtime.appending import Item
 from runtime.changelog import Restored
 from schemas.codec import Codec, NotDecodable

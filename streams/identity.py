@@ -19,7 +19,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
 from domain.errors import HubError, PolicyInvalid, Reason, Unavailable
-from domain.policies import read_bundle
+from domain.policy_reading import read_bundle
 from projections.identity.store import RETRIED_BEFORE, Recorded, Undecided
 from projections.postgres import answering
 from runtime.appending import Headers, Item

@@ -27,7 +27,7 @@ import importlib, json, sys
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 import hub.console.pages, projections.migrate, projections.sql
-from domain.policies import read_bundle
+from domain.policy_reading import read_bundle
 from schemas.codec import Codec
 from schemas.topics import topics
 import yaml

@@ -13,7 +13,8 @@ import yaml
 
 from adapters.cloudevents.receive import STRUCTURED, CloudEvents
 from adapters.contract import Account, Delivery
-from domain.policies import Attributes, read_bundle
+from domain.policies import Attributes
+from domain.policy_reading import read_bundle
 from hub import accounts
 from hub.processes import adapters
 from runtime.blobs import FolderBlobs
@@ -33,7 +34,7 @@ def examples(page: str, language: str) -> list[str]:
 
 
 def test_the_policy_is_one() -> None:
-    (text,) = examples("sla.md", "yaml")
+    text = examples("policies.md", "yaml")[0]
     bundle = read_bundle(yaml.safe_load(text), version=1)
     vendor = bundle.policy_for(Attributes("default", "email", "normal", organisation="vendor-a"))
     other = bundle.policy_for(Attributes("default", "voice", "low", organisation="own"))

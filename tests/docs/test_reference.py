@@ -18,6 +18,7 @@ from adapters.contract import Account
 from adapters.whatsapp.receive import WhatsApp
 from domain.errors import Reason
 from domain.policies import MATCHABLE, METRICS, STATUSES
+from domain.policy_reading import KEYS
 from domain.tickets import ANSWERS, ASKS, COMMANDS
 from hub.console.words import OUTCOMES
 from hub.http import reads
@@ -39,6 +40,16 @@ from tests.shared import ROOT
 
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in tree.files("docs/*.md") if path.parent.name == "docs"}
 EVERYWHERE = {tree.name(path): path.read_text(encoding="utf-8") for path in tree.files("*.md")}
+#: A heading of policies.md to the parts of a bundle whose keys its tables tell.
+PARTS = {
+    "The parts of a bundle": ("bundle",),
+    "A calendar": ("calendar",),
+    "A policy": ("policy", "target"),
+    "A route": ("route",),
+    "An escalation": ("escalation",),
+    "A queue": ("queue",),
+    "Tickets": ("tickets",),
+}
 _METRIC = re.compile(r"\bhub_[a-z_]+_(?:total|seconds|open|lag|waiting|keys|records)\b")
 _BACKQUOTED = re.compile(r"`([^`]+)`")
 
@@ -144,7 +155,7 @@ def test_channels_and_directions_are_told() -> None:
     assert told["direction"] == DIRECTIONS
 
 
-@pytest.mark.parametrize("page", ["events.md", "sla.md", "channels.md", "http-api.md"])
+@pytest.mark.parametrize("page", ["events.md", "sla.md", "policies.md", "channels.md", "http-api.md"])
 def test_event_types_that_are_told_exist(page: str) -> None:
     families = {name.partition(".")[0] for name in TYPES}
     named = {span for span in pages.spans(DOCS[page]) if re.fullmatch(r"[a-z_]+\.[a-z_]+", span)}
@@ -161,8 +172,12 @@ def test_what_opens_tickets_and_stops_clocks_is_told() -> None:
 
 
 def test_words_of_policies_are_told() -> None:
-    assert set(pages.spans(DOCS["sla.md"])) >= {*MATCHABLE, *METRICS}
-    assert set(re.findall(r"[a-z_]+", DOCS["sla.md"])) >= set(STATUSES)
+    page = DOCS["policies.md"]
+    assert set(pages.spans(page)) >= {*METRICS, *STATUSES}
+    assert first_column(pages.section(page, "A match")) == list(MATCHABLE)
+    for title, parts in PARTS.items():
+        told = sorted(first_column(pages.section(page, title)))
+        assert told == sorted(key for part in parts for key in KEYS[part]), title
 
 
 def test_every_outcome_of_a_verdict_is_told() -> None:

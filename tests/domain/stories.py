@@ -6,7 +6,8 @@ import uuid
 
 import msgspec
 
-from domain.policies import Bundle, read_bundle
+from domain.policies import Bundle
+from domain.policy_reading import read_bundle
 from schemas.records import Actor, ContactPoint, Facts, InteractionReceived, MessageFacts, TicketCommand
 
 MINUTE = 60 * 1_000_000
