@@ -39,8 +39,8 @@ from domain.policies import (
 
 LONGEST = 50 * 366 * DAY
 LONGEST_NAME = 200
-MOST_CALENDARS = 200
-MOST_ENTRIES = 5000
+MOST_CALENDARS = 100
+MOST_ENTRIES = 1000
 HIGHEST_LEVEL = 99
 TOP = "bundle"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

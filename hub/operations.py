@@ -17,7 +17,7 @@ from runtime.topics_admin import Change, Kind, apply, diff
 from schemas.records import Configuration, InteractionReceived
 from schemas.topics import topics
 from schemas.vocabulary import CONFIGURATION
-from streams.identity import canonical_configuration
+from streams.configuration import canonical_configuration
 
 
 async def topics_diff(settings: Settings, out: Console) -> int:

@@ -12,14 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
-import msgspec
 import structlog
-import yaml
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
-from domain.errors import HubError, PolicyInvalid, Reason, Unavailable
-from domain.policy_reading import read_bundle
+from domain.errors import HubError, Reason, Unavailable
 from projections.identity.store import RETRIED_BEFORE, Recorded, Undecided
 from projections.postgres import answering
 from runtime.appending import Headers, Item
@@ -30,6 +27,7 @@ from runtime.stage import ORDINAL, SOURCE, SOURCE_OFFSET
 from schemas.codec import Codec, NotDecodable
 from schemas.records import Configuration, ConfigurationPublished, InteractionReceived, TicketCommand
 from schemas.vocabulary import CONFIGURATION
+from streams.configuration import canonical_configuration
 from streams.dead_letters import dead_letter, retried
 
 DECIDED_BY = "decided_by"
@@ -217,16 +215,3 @@ def _names_in(event: InteractionReceived) -> Iterable[tuple[str, str]]:
     elif isinstance(facts, TicketCommand):
         for name in ("queue", "team", "organisation", "person"):
             yield f"facts.{name}", getattr(facts, name) or ""
-
-
-def canonical_configuration(event: InteractionReceived) -> str:
-    """The checked bundle in an event, as canonical JSON. Raises ``HubError`` with the place of what is wrong."""
-    facts = event.facts
-    if not isinstance(facts, Configuration):
-        raise PolicyInvalid(Reason.MISSING_FIELD, "facts have to be a configuration with name and body", "facts")
-    try:
-        document = yaml.safe_load(facts.body)
-    except yaml.YAMLError as error:
-        raise PolicyInvalid(Reason.BAD_VALUE, f"the body is no YAML: {error}", "facts.body") from error
-    read_bundle(document, 0)
-    return msgspec.json.encode(document, order="sorted", enc_hook=str).decode()
