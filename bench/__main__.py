@@ -21,7 +21,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Measure what the command line names; all of it by default. A missed target is told, and is no failure."""
+    """Measure what the command line names; all of it by default. A missed target is told, and is no failure;
+    a part that could not be measured is one."""
     parser = _arguments()
     asked = parser.parse_args()
     names = list(dict.fromkeys(asked.parts)) or list(PARTS)
@@ -34,27 +35,37 @@ def main() -> int:
     err = Console(stderr=True)
     out = Console() if sys.stdout.isatty() else Console(width=180)
     with servers(asked.kafka or None, asked.postgres or None) as on:
-        about, done = asyncio.run(_measure(on, names, sets, asked.date, err))
-    partial = "" if set(names) == set(PARTS) else "-" + "-".join(sorted(names))
-    file = RESULTS / f"{asked.date}{partial}.json"
-    report.write(about, done, file)
+        partial = "" if set(names) == set(PARTS) else "-" + "-".join(sorted(names))
+        file = RESULTS / f"{asked.date}{partial}.json"
+        about, done = asyncio.run(_measure(on, names, sets, asked.date, file, err))
     report.show(about, done, out)
     out.print(f"\nAlso in bench/results/{file.name}", highlight=False)
-    return 0
+    failed = [name for name in names if name not in done]
+    if failed:
+        err.print(f"[bold red]not measured:[/] {', '.join(failed)}; see above", highlight=False)
+    return int(bool(failed))
 
 
 async def _measure(
-    on: Servers, names: list[str], sets: dict[str, dict[str, str]], date: str, err: Console
+    on: Servers, names: list[str], sets: dict[str, dict[str, str]], date: str, file: Path, err: Console
 ) -> tuple[report.About, dict[str, Done]]:
+    """Measure part by part; what was measured is in the file at once, so that a later part that fails loses nothing."""
+
     def say(line: str) -> None:
         err.print(f"[dim]{line}[/]", highlight=False)
 
     prefix = f"bench-{int(datetime.now(UTC).timestamp())}-"
+    about = await report.about(on, date)
     done: dict[str, Done] = {}
     for name in names:
         say(f"--- {name}")
-        done[name] = await PARTS[name].run(on, prefix, sets.get(name, {}), say)
-    return await report.about(on, date), done
+        try:
+            done[name] = await PARTS[name].run(on, prefix, sets.get(name, {}), say)
+        except Exception:  # whatever it was: it is told, the other parts go on, and the command ends with 1
+            err.print_exception()
+            continue
+        report.write(about, done, file)
+    return about, done
 
 
 def _sets(given: list[str], names: list[str]) -> dict[str, dict[str, str]]:

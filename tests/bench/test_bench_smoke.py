@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from bench import __main__ as command
 from bench import alerts, engine, latency, report, restore, scaling, split, toy
 from bench.casework_log import Log
 from bench.measuring import spread
@@ -100,6 +101,24 @@ async def test_a_part_takes_its_sizes_from_the_command_line() -> None:
     part = Part("latency", latency.Load(), measure, lambda _: (), lambda _: ())
     done = await part.run(Servers("", "", Path()), "some-", {"rate": "7"}, quiet)
     assert done.result == latency.Load(rate=7)
+
+
+async def test_a_part_that_fails_takes_no_figures_of_others_with_it(
+    on: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(_on: Servers, _prefix: str, _load: latency.Load, _say: Say) -> latency.Load:
+        raise RuntimeError("no broker")
+
+    async def measures(_on: Servers, _prefix: str, load: latency.Load, _say: Say) -> latency.Load:
+        return load
+
+    for name, measure in {"engine": breaks, "latency": measures}.items():
+        monkeypatch.setitem(PARTS, name, Part(name, latency.Load(), measure, lambda _: (), lambda _: ()))
+    file = tmp_path / "some.json"
+    shown = Console(record=True, quiet=True)
+    _, done = await command._measure(on, ["engine", "latency"], {}, "2026-01-05", file, shown)
+    assert list(done) == ["latency"]
+    assert list(msgspec.json.decode(file.read_bytes())["parts"]) == ["latency"]
 
 
 def test_a_target_is_met_at_its_figure_and_says_why_it_is_not() -> None:
