@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -79,12 +80,14 @@ class Restoring:
                     self._position = found
             return
         if value is None:
-            applied = next((int.from_bytes(data, "big") for name, data in headers if name == APPLIED), -1)
+            applied, state = next((int.from_bytes(data, "big") for name, data in headers if name == APPLIED), -1), None
         else:
-            applied = int.from_bytes(value[:8], "big")
+            applied, state = int.from_bytes(value[:8], "big"), value[8:]
         kept = self._kept.get(key)
-        if kept is None or applied >= kept[0]:
-            self._kept[key] = (applied, None if value is None else value[8:])
+        if kept is None:
+            self._kept[key] = (applied, state)
+        elif applied >= kept[0]:
+            self._kept[key] = (applied, state)
             self._overwritten.discard(key)
         else:
             self._overwritten.add(key)
@@ -92,11 +95,10 @@ class Restoring:
     def result(self) -> Restored:
         """What was gathered, without the keys that were removed at the position."""
         found = Restored(self._position)
-        for key, (applied, value) in self._kept.items():
-            if applied >= self._position.next:
-                found.ahead[key] = (applied, value)
-            elif value is not None:
-                found.values[key] = (applied, value)
+        following = self._position.next
+        apart = {key for key, (applied, value) in self._kept.items() if value is None or applied >= following}
+        found.values = cast("dict[bytes, tuple[int, bytes]]", {k: v for k, v in self._kept.items() if k not in apart})
+        found.ahead = {key: self._kept[key] for key in sorted(apart) if self._kept[key][0] >= following}
         found.overwritten = [entry(key, *self._kept[key]) for key in sorted(self._overwritten)]
         return found
 
