@@ -19,7 +19,8 @@ NOW = "now"
 
 
 class Piece(NamedTuple):
-    """A stretch of a clock in which nothing that matters changed. ``counted``: microseconds of working time."""
+    """A stretch of a clock in which nothing that matters changed. ``counted``: microseconds of working time;
+    ``policy`` and ``target``: what was promised then."""
 
     begin: int
     end: int
@@ -27,6 +28,8 @@ class Piece(NamedTuple):
     moment: Moment
     ended_by: str
     running: bool
+    policy: Policy
+    target: int
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ def _run(
                     breached_at = due_at  # it stays, whatever comes later
             elapsed += counted
         if end > begin or index == last:
-            pieces.append(Piece(begin, end, counted, moment, ended_by, running))
+            pieces.append(Piece(begin, end, counted, moment, ended_by, running, policy, duration))
     if chosen is None:
         return None
     outcome = "breached" if breached_at is not None else kind
@@ -197,7 +200,8 @@ def evidence(judged: Judged) -> list[Interval]:
     began_by = judged.started_by
     found: list[Interval] = []
     for piece in judged.pieces:
-        told = piece.moment.attributes
+        told, policy = piece.moment.attributes, piece.policy
+        same = policy is judged.policy and piece.target == judged.target  # then the verdict itself names it
         found.append(
             Interval(
                 begin=piece.begin,
@@ -209,6 +213,13 @@ def evidence(judged: Judged) -> list[Interval]:
                 team=told.team,
                 organisation=told.organisation,
                 person=piece.moment.person,
+                running=piece.running,
+                queue=told.queue,
+                policy=None if same else policy.name,
+                target=None if same else piece.target,
+                calendar=None if same else policy.calendar,
+                calendar_digest=None if same else judged.bundle.calendars[policy.calendar].digest,
+                boundary=None if same else policy.boundary,
             )
         )
         began_by = piece.ended_by

@@ -311,7 +311,8 @@ class TicketChanged(msgspec.Struct, frozen=True, omit_defaults=True):
 class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stretch [from, to) of a clock: ``counted`` microseconds of it are working time and belong to one owner.
 
-    ``running`` is false where the clock stood still, whatever the calendar says.
+    ``running`` is false where the clock stood still, whatever the calendar says. ``policy``, ``target``, ``calendar``,
+    ``calendar_digest`` and ``boundary``: what was promised then, null where it is what the verdict names.
     """
 
     begin: int
@@ -325,6 +326,11 @@ class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
     person: str | None = None
     running: bool = True
     queue: str | None = None
+    policy: str | None = None
+    target: int | None = None
+    calendar: str | None = None
+    calendar_digest: str | None = None
+    boundary: str | None = None
 
 
 class SlaVerdictIssued(msgspec.Struct, frozen=True, omit_defaults=True):
