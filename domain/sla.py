@@ -99,6 +99,8 @@ def _run(
     for index, moment in enumerate(moments):
         begin = moment.at if moment.at > started_at else started_at
         end, ended_by = (horizon, stop_by or NOW) if index == last else (moments[index + 1].at, moments[index + 1].by)
+        if end <= begin and index != last:  # what held for no time changes nothing: no evidence shows it
+            continue
         policy = bundle.policy_for(moment.attributes)
         target = policy.targets.get(metric) if policy else None
         duration = target.durations.get(moment.attributes.priority) if target else None
@@ -121,8 +123,7 @@ def _run(
                 if breached_at is None and due_at is not None and (end > due_at or left < 0):
                     breached_at = due_at  # it stays, whatever comes later
             elapsed += counted
-        if end > begin or index == last:
-            pieces.append(Piece(begin, end, counted, moment, ended_by, running, policy, duration))
+        pieces.append(Piece(begin, end, counted, moment, ended_by, running, policy, duration))
     if chosen is None:
         return None
     outcome = "breached" if breached_at is not None else kind
