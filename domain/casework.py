@@ -85,6 +85,11 @@ class Casework:
         """How many customers wait for an instant."""
         return len(self._planned)
 
+    def judged(self, customer: str, ticket: str) -> list[Judged]:
+        """A ticket's clocks as they stand at ``reached``; none of a ticket that is not held. Changes nothing."""
+        state = self.customers[customer] if customer in self.customers else None
+        return next((self._judge(state, each)[1] for each in state.tickets if each.id == ticket), []) if state else []
+
     def received(self, customer: str, contact_point: str, event: InteractionReceived) -> list[Output]:
         """Fold one event of a customer. Returns nothing for one that was folded before.
 

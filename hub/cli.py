@@ -236,11 +236,15 @@ def policy_apply(
 
 
 @sla.command()
-def explain(ticket: Annotated[str, typer.Argument(help="The ticket's id.")]) -> None:
+def explain(
+    ticket: Annotated[str, typer.Argument(help="The ticket's id.")],
+    metric: Annotated[str, typer.Option(help="Only this promise, such as first_response.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, verdicts as the API answers with them.")] = False,
+) -> None:
     """Say in words and in a table what was promised for a ticket, what became of it, and on what evidence."""
-    from hub.explain import explain as work
+    from hub.sla.explain import explain as work
 
-    raise typer.Exit(asyncio.run(work(settings(), ticket, out, err)))
+    raise typer.Exit(asyncio.run(work(settings(), ticket, out, err, metric, as_json)))
 
 
 @dlq.command("list")

@@ -14,7 +14,7 @@ from consumers.reading import BATCH, ReadingStopped
 from consumers.sources import Labels, Sources
 from domain.errors import Unavailable
 from domain.sequences import read_numberings
-from hub.explain import at
+from hub.sla.words import stamp as at
 from hub.wiring import learning_codec, show_metrics, until_stopped
 from projections.migrate import migrate
 from projections.postgres import connect, open_pool, reading

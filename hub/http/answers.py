@@ -30,12 +30,12 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
-def _instant(at: int) -> str:
+def instant(at: int) -> str:
     return written(when(at))
 
 
-def _instant_or_none(at: int | None) -> str | None:
-    return None if at is None else _instant(at)
+def instant_or_none(at: int | None) -> str | None:
+    return None if at is None else instant(at)
 
 
 class Actor(BaseModel):
@@ -97,8 +97,8 @@ class TimelineEntry(BaseModel):
             type=entry.type,
             channel=entry.channel,
             direction=entry.direction,
-            occurred_at=_instant(entry.occurred_at),
-            received_at=_instant(entry.received_at),
+            occurred_at=instant(entry.occurred_at),
+            received_at=instant(entry.received_at),
             conversation=entry.conversation,
             source=entry.source,
             ticket=entry.ticket,
@@ -151,10 +151,10 @@ class Clock(BaseModel):
             calendar=clock.calendar,
             target_seconds=clock.target / SECOND,
             elapsed_seconds=clock.elapsed / SECOND,
-            started_at=_instant(clock.started_at),
-            due_at=_instant_or_none(clock.due_at),
-            ended_at=_instant_or_none(clock.ended_at),
-            breached_at=_instant_or_none(clock.breached_at),
+            started_at=instant(clock.started_at),
+            due_at=instant_or_none(clock.due_at),
+            ended_at=instant_or_none(clock.ended_at),
+            breached_at=instant_or_none(clock.breached_at),
             warned=clock.warned,
         )
 
@@ -196,8 +196,8 @@ class Ticket(BaseModel):
             status=ticket.status,
             priority=ticket.priority,
             channel=ticket.channel,
-            opened_at=_instant(ticket.opened_at),
-            changed_at=_instant(ticket.changed_at),
+            opened_at=instant(ticket.opened_at),
+            changed_at=instant(ticket.changed_at),
             cause=ticket.cause,
             subject=ticket.subject,
             queue=ticket.queue,
@@ -205,8 +205,8 @@ class Ticket(BaseModel):
             organisation=ticket.organisation,
             person=ticket.person,
             conversations=ticket.conversations,
-            resolved_at=_instant_or_none(ticket.resolved_at),
-            closed_at=_instant_or_none(ticket.closed_at),
+            resolved_at=instant_or_none(ticket.resolved_at),
+            closed_at=instant_or_none(ticket.closed_at),
             reopened=ticket.reopened,
             interactions=ticket.interactions,
             follows=ticket.follows,
@@ -220,110 +220,6 @@ class Tickets(BaseModel):
 
     tickets: list[Ticket]
     next: str | None = Field(description="The cursor of the next page, null on the last.")
-
-
-class Interval(BaseModel):
-    """A stretch [from, to) of a clock; ``counted_seconds`` of it are working time and belong to one owner."""
-
-    begin: Instant
-    end: Instant
-    counted_seconds: float
-    began_by: str
-    ended_by: str
-    state: str
-    team: str | None
-    organisation: str | None
-    person: str | None
-
-    @classmethod
-    def of(cls, interval: records.Interval) -> Self:
-        return cls(
-            begin=_instant(interval.begin),
-            end=_instant(interval.end),
-            counted_seconds=interval.counted / SECOND,
-            began_by=interval.began_by,
-            ended_by=interval.ended_by,
-            state=interval.state,
-            team=interval.team,
-            organisation=interval.organisation,
-            person=interval.person,
-        )
-
-
-class Verdict(BaseModel):
-    """What became of a promise, with the evidence to recompute it: ``elapsed_seconds`` is the sum over it."""
-
-    id: str
-    tenant: str
-    customer: str
-    ticket: str
-    metric: str
-    cycle: int
-    outcome: str = Field(
-        description="warned, met, breached, ended (a breached promise was done at last), retracted or cancelled"
-    )
-    revision: int
-    episode: int
-    target_seconds: float
-    elapsed_seconds: float
-    started_at: Instant
-    judged_at: Instant
-    due_at: Instant | None
-    ended_at: Instant | None
-    threshold: int | None = Field(description="Of a warning: the share of the target, in percent.")
-    policy: str
-    policy_version: int
-    calendar: str
-    calendar_digest: str
-    boundary: str
-    cause: str
-    priority: str | None
-    channel: str | None
-    subject: str | None
-    team: str | None
-    organisation: str | None
-    quiet: str | None = Field(description="Why nobody is paged for it, else null.")
-    evidence: list[Interval]
-
-    @classmethod
-    def of(cls, verdict: records.SlaVerdictIssued) -> Self:
-        return cls(
-            id=verdict.id,
-            tenant=verdict.tenant,
-            customer=verdict.customer,
-            ticket=verdict.ticket,
-            metric=verdict.metric,
-            cycle=verdict.cycle,
-            outcome=verdict.outcome,
-            revision=verdict.revision,
-            episode=verdict.episode,
-            target_seconds=verdict.target / SECOND,
-            elapsed_seconds=verdict.elapsed / SECOND,
-            started_at=_instant(verdict.started_at),
-            judged_at=_instant(verdict.judged_at),
-            due_at=_instant_or_none(verdict.due_at),
-            ended_at=_instant_or_none(verdict.ended_at),
-            threshold=verdict.threshold,
-            policy=verdict.policy,
-            policy_version=verdict.policy_version,
-            calendar=verdict.calendar,
-            calendar_digest=verdict.calendar_digest,
-            boundary=verdict.boundary,
-            cause=verdict.cause,
-            priority=verdict.priority,
-            channel=verdict.channel,
-            subject=verdict.subject,
-            team=verdict.team,
-            organisation=verdict.organisation,
-            quiet=verdict.quiet,
-            evidence=[Interval.of(each) for each in verdict.evidence],
-        )
-
-
-class TicketInFull(Ticket):
-    """A ticket with its clocks and every verdict on it, in the order they were judged."""
-
-    verdicts: list[Verdict]
 
 
 class ContactPoint(BaseModel):

@@ -21,11 +21,12 @@ from adapters.email.vendor import address
 from adapters.phones import e164
 from domain.policies import STATUSES
 from domain.tickets import FINISHED
-from hub.http import answers, source_answers
+from hub.http import answers, source_answers, verdict_answers
 from hub.http.backends import Here
 from hub.http.live import follow
 from hub.http.problems import Refused, described
 from hub.http.security import require_token
+from hub.sla.basis import basis_of
 from projections.customers import store as customers
 from projections.postgres import reading
 from projections.sources import shown
@@ -210,21 +211,32 @@ def router() -> APIRouter:
         )
 
     @routes.get("/tickets/{id}", responses=described(404))
-    async def get_ticket(here: Here, id: UUID) -> answers.TicketInFull:
+    async def get_ticket(here: Here, id: UUID) -> verdict_answers.TicketInFull:
         """A ticket with its clocks and every verdict on it."""
         async with reading(here.pool) as connection:
             ticket = await ticket_of(connection, id)
             found = await verdicts.of_tickets(connection, [ticket.id])
-        return answers.TicketInFull(**dict(ticket), verdicts=[answers.Verdict.of(verdict) for verdict in found])
+        return verdict_answers.TicketInFull(
+            **dict(ticket), verdicts=[verdict_answers.Verdict.of(verdict) for verdict in found]
+        )
+
+    @routes.get("/tickets/{id}/verdicts", responses=described(404))
+    async def list_verdicts(here: Here, id: UUID) -> verdict_answers.Verdicts:
+        """Every verdict on a ticket, in the order they were judged."""
+        async with reading(here.pool) as connection:
+            ticket = await ticket_of(connection, id)
+            found = await verdicts.of_tickets(connection, [ticket.id])
+        return verdict_answers.Verdicts(verdicts=[verdict_answers.Verdict.of(verdict) for verdict in found])
 
     @routes.get("/tickets/{id}/verdicts/{verdict}", responses=described(404))
-    async def get_verdict(here: Here, id: UUID, verdict: UUID) -> answers.Verdict:
-        """One verdict with its evidence."""
+    async def get_verdict(here: Here, id: UUID, verdict: UUID) -> verdict_answers.VerdictInFull:
+        """One verdict with its evidence, in words, and whether it follows from that evidence."""
         async with reading(here.pool) as connection:
             found = await verdicts.get(connection, str(id), str(verdict))
-        if found is None:
-            raise Refused(404, "this ticket has no verdict of this id", "unknown_verdict")
-        return answers.Verdict.of(found)
+            if found is None:
+                raise Refused(404, "this ticket has no verdict of this id", "unknown_verdict")
+            basis = await basis_of(connection, [found])
+        return verdict_answers.VerdictInFull.in_full(found, basis)
 
     @routes.get("/sources", responses=described())
     async def list_sources(

@@ -18,10 +18,14 @@ _ADD = load(__file__, "add")
 _OF_TICKETS = load(__file__, "of_tickets")
 _VERDICT = load(__file__, "verdict")
 _BY_ID = load(__file__, "by_id")
+_BY_IDS = load(__file__, "by_ids")
+_BUNDLES = load(__file__, "bundles")
+_EVENTS = load(__file__, "events")
 _COLUMNS = (
     "id", "tenant", "customer", "ticket", "metric", "cycle", "outcome", "revision", "episode", "target", "elapsed",
     "started_at", "judged_at", "policy", "policy_version", "calendar", "calendar_digest", "boundary", "cause", "due_at",
     "threshold", "ended_at", "priority", "channel", "subject", "team", "organisation", "quiet", "evidence",
+    "person", "queue",
 )  # fmt: skip
 _evidence = from_json(list[Interval])
 
@@ -48,7 +52,7 @@ def _row(verdict: SlaVerdictIssued) -> tuple[object, ...]:
         storable(v.calendar), storable(v.calendar_digest), storable(v.boundary), storable(v.cause), v.due_at,
         v.threshold, v.ended_at, storable_or_null(v.priority), storable_or_null(v.channel),
         storable_or_null(v.subject), storable_or_null(v.team), storable_or_null(v.organisation),
-        storable_or_null(v.quiet), as_json(v.evidence),
+        storable_or_null(v.quiet), as_json(v.evidence), storable_or_null(v.person), storable_or_null(v.queue),
     )  # fmt: skip
 
 
@@ -83,6 +87,8 @@ def _verdict(row: asyncpg.Record) -> SlaVerdictIssued:
         organisation=row["organisation"],
         quiet=row["quiet"],
         evidence=_evidence(row["evidence"]),
+        person=row["person"],
+        queue=row["queue"],
     )
 
 
@@ -100,3 +106,19 @@ async def get(connection: Connection, ticket: str, verdict: str) -> SlaVerdictIs
     """One verdict on one ticket, or None."""
     row = await connection.fetchrow(_VERDICT, ticket, verdict)
     return _verdict(row) if row else None
+
+
+async def by_ids(connection: Connection, ids: Collection[str]) -> list[SlaVerdictIssued]:
+    """Those of these verdicts that are there."""
+    return [_verdict(row) for row in await connection.fetch(_BY_IDS, list(ids))]
+
+
+async def bundles(connection: Connection, versions: Collection[int]) -> dict[int, str]:
+    """The canonical JSON of these versions of bundles, as identity put them on the log, of those that are known."""
+    rows = await connection.fetch(_BUNDLES, list(versions))
+    return {row["version"]: row["body"] for row in rows}
+
+
+async def events(connection: Connection, entries: Collection[str]) -> list[tuple[str, str, int, int]]:
+    """Of these entries of histories the event, its type, and when it happened and was received."""
+    return [tuple(row) for row in await connection.fetch(_EVENTS, list(entries))]

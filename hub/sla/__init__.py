@@ -1,0 +1,1 @@
+"""Promises looked at by people: explained, recomputed, and judged anew under other policies."""
