@@ -247,6 +247,22 @@ def explain(
     raise typer.Exit(asyncio.run(work(settings(), ticket, out, err, metric, as_json)))
 
 
+@sla.command("verify")
+def sla_verify(
+    tenant: Annotated[str, typer.Option(help="Only this tenant's verdicts.")] = "",
+    ticket: Annotated[str, typer.Option(help="Only this ticket's verdicts.")] = "",
+    begin: Annotated[str, typer.Option("--from", help="Only those judged from this date (UTC) or instant on.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Only those judged before this date (UTC) or instant.")] = "",
+) -> None:
+    """Recompute all verdicts from the log and from their evidence; exits with 1 if any is not what was published."""
+    from hub.sla.period import period
+    from hub.sla.verify import Wanted
+    from hub.sla.verify import run as work
+
+    wanted = Wanted(tenant, ticket, period(begin, end))
+    raise typer.Exit(asyncio.run(work(settings(), wanted, out, err)))
+
+
 @dlq.command("list")
 def dlq_list(
     reason: Annotated[str, typer.Option(help="Only letters with this reason.")] = "",

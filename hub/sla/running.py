@@ -6,10 +6,12 @@ told the time only up to some instant; here a clock is shown as it stands at ``n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from domain.casework import Casework
 from domain.sla import Judged
 from hub.verify.log import Log
-from runtime.changelog import POSITION, Restoring
+from runtime.changelog import POSITION, Restored, Restoring
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import TicketChanged
@@ -28,13 +30,20 @@ async def open_clocks(
 
 async def _casework_of(settings: Settings, codec: Codec, topics: CaseworkTopics, log: Log, customer: str) -> Casework:
     """Casework with this one customer, as a restart would restore it."""
-    partition, gathered = partition_of(customer, settings.partitions), Restoring()
-    wanted = (POSITION, customer.encode())
-    async for records in log.read(topics.changelog, partition, *await log.span(topics.changelog, partition)):
+    mine = customer.encode()
+    partition = partition_of(customer, settings.partitions)
+    held = await held_of(log, topics.changelog, partition, lambda key: key == mine or key.startswith(BUNDLE))
+    fold = CaseworkFold(codec, topics, settings.retention_days)
+    fold.restore(held)
+    return fold.casework
+
+
+async def held_of(log: Log, changelog: str, partition: int, wanted: Callable[[bytes], bool]) -> Restored:
+    """What a partition's state says of the keys that are wanted, with its position; nothing else is kept in memory."""
+    gathered = Restoring()
+    async for records in log.read(changelog, partition, *await log.span(changelog, partition)):
         for record in records:
             key = record.key or b""
-            if key in wanted or key.startswith(BUNDLE):
+            if key == POSITION or wanted(key):
                 gathered.read(key, record.value, record.headers)
-    fold = CaseworkFold(codec, topics, settings.retention_days)
-    fold.restore(gathered.result())
-    return fold.casework
+    return gathered.result()

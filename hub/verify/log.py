@@ -60,6 +60,16 @@ class Log:
         """What a partition holds now."""
         return (await self.spans(topic, [partition]))[partition]
 
+    async def whole(self, topic: str, partition: int) -> Span:
+        """What a partition holds, which is all there ever was. Raises ``Refused`` where its beginning is gone."""
+        span = await self.span(topic, partition)
+        if span.begin > 0:
+            raise Refused(
+                f"{topic}/{partition} begins at {span.begin}: what came before was removed, so nothing can be"
+                " recomputed from it. Put the archived part back, or set retention.ms of that topic to -1 from now on"
+            )
+        return span
+
     async def read(self, topic: str, partition: int, begin: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """The records with ``begin`` <= offset < ``end``, in batches. Raises ``TimeoutError`` when Kafka gives none."""
         part, mine = TopicPartition(topic, partition), object()

@@ -15,7 +15,7 @@ from aiokafka.structs import ConsumerRecord
 from hub.verify.alerts import Alerts
 from hub.verify.findings import Findings, Named
 from hub.verify.fingerprint import Forms, fingerprint
-from hub.verify.log import Log, Refused
+from hub.verify.log import Log
 from hub.verify.outputs import ALERTED, Outputs, letters, published
 from hub.verify.refold import Refold
 from hub.verify.relayed import Asked
@@ -127,12 +127,7 @@ async def compare(
     state = State(restored, f"{topics.changelog}/{partition}", findings)
     del restored
     outputs = await _outputs(hub, log, partition, snapshot)
-    span = await log.span(topics.identified, partition)
-    if span.begin > 0:
-        raise Refused(
-            f"{topics.identified}/{partition} begins at {span.begin}: what came before was removed, so nothing can be"
-            " recomputed from it. Put the archived part back, or set retention.ms of that topic to -1 from now on"
-        )
+    span = await log.whole(topics.identified, partition)
     fold, alerts = Refold(hub.fold()), Alerts()
 
     def take(record: ConsumerRecord) -> None:
