@@ -263,6 +263,28 @@ def sla_verify(
     raise typer.Exit(asyncio.run(work(settings(), wanted, out, err)))
 
 
+@sla.command("what-if")
+def what_if(
+    policy: Annotated[Path, typer.Option("--policy", help="YAML with the calendars, policies and routes to try.")],
+    begin: Annotated[
+        str, typer.Option("--from", help="Clocks that began on this date (UTC) or later; or an instant.")
+    ] = "",
+    end: Annotated[str, typer.Option("--to", help="Clocks that began before this date (UTC) or instant.")] = "",
+    tenant: Annotated[str, typer.Option(help="Whose tickets are judged again; default: HUB_TENANT.")] = "",
+    by: Annotated[str, typer.Option(help="Rows by team or by organisation.")] = "team",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with twenty examples of each change.")] = False,
+) -> None:
+    """Judge a period again under another bundle of policies, in memory, and show by team and vendor what changes."""
+    from hub.sla.period import period
+    from hub.sla.what_if import Asked
+    from hub.sla.what_if import run as work
+
+    if by not in ("team", "organisation"):
+        raise typer.BadParameter("rows are by team or by organisation")
+    asked = Asked(policy, tenant or settings().tenant, period(begin, end), by == "team", as_json)
+    raise typer.Exit(asyncio.run(work(settings(), asked, out, err)))
+
+
 @dlq.command("list")
 def dlq_list(
     reason: Annotated[str, typer.Option(help="Only letters with this reason.")] = "",
