@@ -129,16 +129,18 @@ async def _fold(log: Log, topic: str, partition: int, codec: Codec, twice: Twice
     twice.end()
 
 
-async def run(
-    settings: Settings,
-    file: Path,
-    tenant: str,
-    period: Period,
-    by_team: bool,
-    as_json: bool,
-    out: Console,
-    err: Console,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be compared, and how it is to be shown."""
+
+    file: Path
+    tenant: str
+    period: Period
+    by_team: bool
+    as_json: bool
+
+
+async def run(settings: Settings, asked: Asked, out: Console, err: Console) -> int:
     """Judge and print. Returns 2 when the candidate can't be used, with the place of what is wrong."""
     try:
         candidate = candidate_of(await asyncio.to_thread(asked.file.read_text, encoding="utf-8"), asked.tenant)
