@@ -242,8 +242,11 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, verdicts as the API answers with them.")] = False,
 ) -> None:
     """Say in words and in a table what was promised for a ticket, what became of it, and on what evidence."""
+    from domain.policies import METRICS
     from hub.sla.explain import explain as work
 
+    if metric and metric not in METRICS:
+        raise typer.BadParameter(f"a metric is one of {', '.join(METRICS)}")
     raise typer.Exit(asyncio.run(work(settings(), ticket, out, err, metric, as_json)))
 
 

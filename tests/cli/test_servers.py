@@ -7,12 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from consumers.projector import Batch, write
-from projections.migrate import migrate
-from projections.postgres import connect
 from schemas.topics import topics
 from tests.cli.running import hub
-from tests.projections.samples import TICKET, ticket, verdict
 
 
 @pytest.mark.kafka
@@ -30,30 +26,6 @@ def test_topics_are_shown_made_and_then_as_they_should_be(kafka: str, topic_pref
     assert refused.code in (1, 2)
     assert "refused" in refused.out + refused.err
     assert "Traceback" not in refused.err
-
-
-@pytest.mark.postgres
-async def test_a_promise_is_explained_in_words_and_with_its_evidence(database: str) -> None:
-    await migrate(database)
-    connection = await connect(database)
-    await write(connection, Batch(tickets=[ticket(1)], verdicts=[verdict(1)]))
-    await connection.close()
-    ran = hub("sla", "explain", TICKET, postgres=database)
-    assert ran.code == 0, ran.err
-    said = " ".join(ran.out.split())
-    assert f"Ticket {TICKET} — open, normal, with vendor-a / support" in said
-    assert "a first answer within 1 h 00 min 00 s" in said
-    assert "Breached at 2026-01-02 13:00:00: a first answer within 1 h 00 min 00 s was promised" in said
-    assert "by policy standard, version 3, calendar office" in said
-    rows = [line.split() for line in ran.out.splitlines() if "2026-01-02" in line and "min" in line]
-    evidence = [row for row in rows if row[0] == "2026-01-02"]
-    assert [" ".join(row[4:10]) for row in evidence] == ["0 h 40 min 00 s", "0 h 20 min 01 s"]
-    [total] = [line for line in ran.out.splitlines() if line.split()[:1] == ["sum"]]
-    assert "1 h 00 min 01 s" in total
-
-    for unknown in (str(uuid4()), "7"):
-        missing = hub("sla", "explain", unknown, postgres=database)
-        assert (missing.code, unknown in missing.err) == (1, True)
 
 
 @pytest.mark.kafka

@@ -129,8 +129,8 @@ def _command(draw: st.DrawFn, name: str, kind: str, at: float, arrived: float) -
     return InteractionReceived(**plain | {"received_at": START + round(arrived * MINUTE)})
 
 
-def played(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[SlaVerdictIssued], dict[str, Calendar]]:
-    """The verdicts of a story, and every calendar by its digest. A command that is refused changes nothing."""
+def told(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[Output], Casework]:
+    """What casework says of a story, and casework after it. A command that is refused changes nothing."""
     work = Casework()
     work.configure("t", bundle(1, DOCUMENT))
     outputs: list[Output] = []
@@ -144,5 +144,11 @@ def played(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[
             work.configure("t", step)
         else:
             outputs += work.advance(START + round(step * MINUTE))
+    return outputs, work
+
+
+def played(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[SlaVerdictIssued], dict[str, Calendar]]:
+    """The verdicts of a story, and every calendar by its digest."""
+    outputs, work = told(story)
     calendars = {c.digest: c for each in work.bundles.values() for c in each.calendars.values()}
     return [each for each in outputs if isinstance(each, SlaVerdictIssued)], calendars
