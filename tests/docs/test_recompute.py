@@ -7,7 +7,7 @@ import copy
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +26,7 @@ from tests.shared import ROOT
 
 SCRIPT = ROOT / "docs" / "recompute.py"
 Json = dict[str, Any]  # Any: a JSON document
+ELSEWHERE = "2026-01-05T10:00:00.000001Z"
 #: Outcomes that one and the same evidence may have; which of them was said is part of the verdict's id.
 ALIKE = ({"warned", "retracted"}, {"met", "cancelled", "retracted"}, {"breached", "ended", "retracted"})
 
@@ -44,34 +45,42 @@ def answers(story: Story) -> list[Json]:
     return [json.loads(each.model_dump_json()) for each in found]
 
 
+def with_stretch(answer: Json, n: int, **fields: object) -> Json:
+    """The answer with one of its stretches changed."""
+    found = copy.deepcopy(answer)
+    found["evidence"][n].update(fields)
+    return found
+
+
+def with_rules(answer: Json, digest: str, **rules: object) -> Json:
+    """The answer with the rules of a calendar changed."""
+    found = copy.deepcopy(answer)
+    found["calendars"][digest].update(rules)
+    return found
+
+
 def changes(answer: Json) -> Iterator[tuple[str, Json]]:
     """The answer with one thing changed: each number, instant, calendar and event that says how it came about."""
-
-    def changed(name: str, change: Callable[[Json], object]) -> tuple[str, Json]:
-        other = copy.deepcopy(answer)
-        change(other)
-        return name, other
-
     for by in (-1.0, -0.000001, 0.000001, 3600.0):
-        yield changed("elapsed", lambda v, by=by: v.update(elapsed_seconds=v["elapsed_seconds"] + by))  # type: ignore[misc]
+        yield "elapsed", answer | {"elapsed_seconds": answer["elapsed_seconds"] + by}
     for outcome in {*OUTCOMES, "kept"}:
         if not any({outcome, answer["outcome"]} <= alike for alike in ALIKE):
-            yield changed(f"outcome {outcome}", lambda v, said=outcome: v.update(outcome=said))  # type: ignore[misc]
-    yield changed("due", lambda v: v.update(due_at="2026-01-05T10:00:00.000001Z"))
-    yield changed("ended", lambda v: v.update(ended_at="2026-01-05T10:00:00.000001Z"))
-    yield changed("digest", lambda v: v.update(calendar_digest="0" * 64, calendars={}))
+            yield f"outcome {outcome}", answer | {"outcome": outcome}
+    yield "due", answer | {"due_at": ELSEWHERE}
+    yield "ended", answer | {"ended_at": ELSEWHERE}
+    yield "digest", answer | {"calendar_digest": "0" * 64, "calendars": {}}
     for digest in answer["calendars"]:
-        yield changed("hours", lambda v, d=digest: v["calendars"][d]["hours"].update(sat=[["09:00", "10:00"]]))  # type: ignore[misc]
-        yield changed("zone", lambda v, d=digest: v["calendars"][d].update(tz="Europe/London"))  # type: ignore[misc]
-    for n in range(len(answer["evidence"])):
-        yield changed(f"{n} counted", lambda v, n=n: v["evidence"][n].update(counted_seconds=12345.678))  # type: ignore[misc]
+        yield "hours", with_rules(answer, digest, hours={"sat": [["09:00", "10:00"]]})
+        yield "zone", with_rules(answer, digest, tz="Europe/London")
+    for n, row in enumerate(answer["evidence"]):
+        yield f"{n} counted", with_stretch(answer, n, counted_seconds=12345.678)
         if n + 1 < len(answer["evidence"]) or answer["ended_at"]:  # else nothing but the counted time says where it is
-            yield changed(f"{n} end", lambda v, n=n: v["evidence"][n].update(end="2026-01-05T10:00:00.000001Z"))  # type: ignore[misc]
-        if answer["evidence"][n]["counted_seconds"]:
-            yield changed(f"{n} running", lambda v, n=n: v["evidence"][n].update(running=False))  # type: ignore[misc]
-            yield changed(f"{n} removed", lambda v, n=n: v["evidence"].pop(n))  # type: ignore[misc]
+            yield f"{n} end", with_stretch(answer, n, end=ELSEWHERE)
+        if row["counted_seconds"]:
+            yield f"{n} running", with_stretch(answer, n, running=False)
+            yield f"{n} removed", answer | {"evidence": answer["evidence"][:n] + answer["evidence"][n + 1 :]}
         if n:
-            yield changed(f"{n} began by", lambda v, n=n: v["evidence"][n].update(began_by="another"))  # type: ignore[misc]
+            yield f"{n} began by", with_stretch(answer, n, began_by="another")
 
 
 def test_the_script_is_of_fifty_lines_and_needs_the_standard_library_only() -> None:
