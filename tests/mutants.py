@@ -1,0 +1,12 @@
+"""What tests run with under ``make mutants`` in place of ``tests/conftest.py``: no servers, and the same few examples.
+
+A pytest plugin (``-p tests.mutants``). A mutant is told by all its tests one after the other, thousands of times in a
+run; and a test that draws other examples each time would tell a mutant today and miss it tomorrow.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=20)
+settings.load_profile("mutants")
