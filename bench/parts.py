@@ -6,6 +6,7 @@ from typing import Any
 
 from bench import (
     alerts,
+    business_time,
     engine,
     growth,
     identity,
@@ -31,6 +32,7 @@ _LISTED: tuple[Part[Any, Any], ...] = (
     alerts.PART,
     memory.PART,
     pages.PART,
+    business_time.PART,
     steady.PART,
 )
 PARTS: dict[str, Part[Any, Any]] = {part.name: part for part in _LISTED}

@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console
 
 from bench import __main__ as command
-from bench import alerts, engine, latency, report, restore, scaling, split, toy
+from bench import alerts, business_time, engine, latency, report, restore, scaling, split, toy
 from bench.casework_log import Log
 from bench.measuring import spread
 from bench.part import Done, Part, Say, at_least, below
 from bench.parts import PARTS
+from bench.peers.hours import DELTA, DURATION
+from bench.peers.hours import HUB as HOURS_HUB
 from bench.peers.line_up import CASEWORK, HUB, STOCK
 from bench.servers import Servers
 
@@ -66,6 +68,18 @@ async def test_every_event_becomes_readable(on: Servers, topic_prefix: str, tmp_
     assert msgspec.convert(read["result"], type(found)) == found
     assert read["targets"][0]["met"] in (True, False)
     report.show(about, done, Console(quiet=True))
+
+
+async def test_calendars_are_compared_and_tickets_judged(tmp_path: Path) -> None:
+    sizes = business_time.Sizes(spans="1,30", facts="3,6", pairs=3, rounds=2)
+    found = await business_time.measure(Servers("", "", tmp_path), "", sizes, quiet)
+    asked = {name for name in (HOURS_HUB, DELTA, DURATION) if name not in found.hours.absent}
+    assert {one.contender for one in found.hours.told} == asked
+    assert all(one.microseconds > 0 and one.compared == 3 and not one.differences for one in found.hours.told)
+    assert set(found.judged) == {3, 6}
+    part = business_time.PART
+    assert [target.what for target in part.targets(found)]
+    assert all(table.rows for table in part.tables(found))
 
 
 async def test_every_clock_that_comes_due_is_alerted(on: Servers, topic_prefix: str) -> None:
