@@ -147,7 +147,7 @@ class Calendar:
         if self._always:
             if start >= EARLIEST_US and start + duration < END_US:
                 return start + duration
-            raise _out_of_range(start if start < EARLIEST_US else start + duration)
+            return _checked(_checked(start) + duration)  # One of them raises.
         low, high, opens, closes, totals, _, _ = self._table
         if not low <= start < high:
             low, high, opens, closes, totals, _, _ = self._covering(start)
@@ -175,7 +175,7 @@ class Calendar:
         if self._always:
             if end - duration >= EARLIEST_US and end < END_US:
                 return end - duration
-            raise _out_of_range(end - duration if end < END_US else end)
+            return _checked(_checked(end) - duration)  # One of them raises.
         table = self._table if self._table.low <= end < self._table.high else self._covering(end)
         left = _passed(table, end) - duration
         while left < table.totals[0] or not table.opens or table.opens[0] > end:
@@ -190,7 +190,7 @@ class Calendar:
         if self._always:
             if EARLIEST_US <= start < END_US and EARLIEST_US <= end < END_US:
                 return end - start
-            raise _out_of_range(end if EARLIEST_US <= start < END_US else start)
+            return -_checked(start) + _checked(end)  # One of them raises.
         low, high, opens, closes, totals, _, _ = self._table
         if not (low <= start < high and low <= end < high):
             self._covering(start)
@@ -340,12 +340,8 @@ def _passed(table: _Table, at: int) -> int:
 
 def _checked(at: int) -> int:
     if not EARLIEST_US <= at < END_US:
-        raise _out_of_range(at)
+        raise DurationInvalid(Reason.BAD_VALUE, f"{at} µs since the epoch is outside of the years 1900 to 2199")
     return at
-
-
-def _out_of_range(at: int) -> DurationInvalid:
-    return DurationInvalid(Reason.BAD_VALUE, f"{at} µs since the epoch is outside of the years 1900 to 2199")
 
 
 def _beyond(sought: str) -> DurationInvalid:
