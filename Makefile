@@ -8,7 +8,7 @@ TESTERS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos safeguards bench lint fuzz clean kafka-libs-list kafka-streams-libs-list
+.PHONY: help demo test chaos safeguards bench mutants lint fuzz clean kafka-libs-list kafka-streams-libs-list
 
 help: ## This list
 	@echo 'Targets (ARGS="…" is passed on to the command):'
@@ -34,6 +34,10 @@ safeguards: ## Switch off each safeguard in turn: the check must find what goes 
 bench: ## The figures of bench/, the peers' beside them: printed, and in bench/results
 	@deploy/local/setup bench
 	@$(BIN)/python -m bench $(ARGS)
+
+mutants: ## Change the rules in one small way after the other: a test has to fail each time (ARGS="domain.sla.* --processes 2")
+	@deploy/local/setup mutants
+	@.local/mutants-venv/bin/python -m tests.mutants $(ARGS)
 
 lint: ## ruff, mypy --strict and the rule that imports point down only
 	@deploy/local/setup lint

@@ -1,7 +1,7 @@
 """What tests run with under ``make mutants`` in place of ``tests/conftest.py``: no servers, and the same few examples.
 
-A pytest plugin (``-p tests.mutants``). A mutant is told by all its tests one after the other, thousands of times in a
-run; and a test that draws other examples each time would tell a mutant today and miss it tomorrow.
+A pytest plugin (``-p tests.mutants.examples``). The tests of a mutant run once for each of hundreds of mutants; and a
+test that drew other examples each time would tell a mutant today and miss it tomorrow.
 """
 
 from __future__ import annotations

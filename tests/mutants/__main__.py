@@ -1,0 +1,123 @@
+"""``python -m tests.mutants [NAME…]``: changes the rules in one small way after another; a test has to fail each time.
+
+mutmut works in a folder of its own (``.local/mutants``, with the sources and the tests of ``domain``), so that nothing
+is changed here. NAME chooses mutants by pattern, as ``domain.sla.*``. Ends with 1 if fewer than 95 % of a module's
+mutants are killed, or one survives that docs/mutants.md does not explain. A mutant that makes the tests run three times
+as long, mostly for ever, counts as killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / ".local" / "mutants"
+EXPLAINED = ROOT / "docs" / "mutants.md"
+COPIED = (
+    "pyproject.toml",
+    "domain",
+    "schemas",
+    "tests/__init__.py",
+    "tests/shared.py",
+    "tests/domain",
+    "tests/mutants",
+)
+LEAST = 95.0  # percent of a module's mutants
+_RESULT = re.compile(r"^\s*(\S+): (.+)$", re.MULTILINE)
+_KILLED = frozenset({"killed", "timeout", "caught by type check", "segfault"})
+
+Change = tuple[tuple[str, ...], tuple[str, ...]]
+"""The lines that a mutant takes out, and those it puts in their place, without indentation."""
+
+
+def main() -> int:
+    """Lay out the folder, run mutmut, and tell what survived."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="patterns of mutants; default: all")
+    parser.add_argument("--processes", type=int, default=1, help="mutants at a time (1)")
+    parser.add_argument("--keep", action="store_true", help="go on with the folder as it is, and what it was told")
+    asked = parser.parse_args()
+    if not asked.keep:
+        lay_out()
+    run = [sys.executable, "-m", "mutmut", "run", "--max-children", str(asked.processes), *asked.names]
+    if code := subprocess.run(run, cwd=TREE, check=False).returncode:
+        return code
+    return 0 if tell(results()) else 1
+
+
+def lay_out() -> None:
+    """A fresh folder with copies of what mutmut needs."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    for name in COPIED:
+        here, there = ROOT / name, TREE / name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if here.is_dir():
+            shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(here, there)
+
+
+def results() -> dict[str, str]:
+    """What became of each mutant that was tried, by its name."""
+    told = _mutmut("results", "--all", "true")
+    return {name: outcome for name, outcome in _RESULT.findall(told) if outcome != "not checked"}
+
+
+def tell(found: dict[str, str]) -> bool:
+    """Print each module's figure and what survived without being explained. True if all is well."""
+    killed: Counter[str] = Counter()
+    tried: Counter[str] = Counter()
+    for name, outcome in found.items():
+        module = name.rpartition(".")[0]
+        tried[module] += 1
+        killed[module] += outcome in _KILLED
+    well = bool(tried)
+    for module in sorted(tried):
+        percent = 100 * killed[module] / tried[module]
+        well = well and percent >= LEAST
+        print(f"{module}: {killed[module]:,} of {tried[module]:,} mutants killed, {percent:.1f} %")
+    known = set(explained(EXPLAINED.read_text(encoding="utf-8")))
+    for name in [name for name, outcome in found.items() if outcome not in _KILLED]:
+        shown = _mutmut("show", name)
+        if not set(changes(shown)) <= known:
+            well = False
+            print(f"\nnot explained in docs/{EXPLAINED.name}: {found[name]}\n{shown}")
+    return well
+
+
+def explained(page: str) -> Iterator[Change]:
+    """The changes in the ``diff`` blocks of a page."""
+    for block in re.findall(r"^```diff\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        yield from changes(block)
+
+
+def changes(diff: str) -> Iterator[Change]:
+    """The changes of a diff: runs of lines that go, and then of lines that come."""
+    out: list[str] = []
+    come: list[str] = []
+    for line in [*diff.splitlines(), ""]:
+        if line.startswith("-") and not line.startswith("---") and not come:
+            out.append(line[1:].strip())
+        elif line.startswith("+") and not line.startswith("+++") and out:
+            come.append(line[1:].strip())
+        elif out:
+            yield tuple(out), tuple(come)
+            out, come = [], []
+            if line.startswith("-") and not line.startswith("---"):
+                out.append(line[1:].strip())
+
+
+def _mutmut(*arguments: str) -> str:
+    command = [sys.executable, "-m", "mutmut", *arguments]
+    return subprocess.run(command, cwd=TREE, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
