@@ -38,20 +38,18 @@ def always(short: bool) -> Calendar:
 
 @pytest.mark.parametrize("short", [True, False], ids=["short way", "table"])
 def test_the_first_and_the_last_instant_can_be_asked_about(short: bool) -> None:
-    def fresh() -> Calendar:
-        return always(short)
-
+    rules = always(short)
     for edge in (EARLIEST_US, LAST_US):
-        assert fresh().is_open_us(edge)
-        assert fresh().add_us(edge, 0) == fresh().add_us(edge, 0, "close") == fresh().next_open_us(edge) == edge
-        assert fresh().subtract_us(edge, 0) == edge
-        assert fresh().between_us(edge, edge) == 0
-    assert fresh().add_us(LAST_US - HOUR, HOUR) == LAST_US
-    assert fresh().subtract_us(EARLIEST_US + HOUR, HOUR) == EARLIEST_US
-    assert fresh().subtract_us(LAST_US, HOUR) == LAST_US - HOUR
-    assert fresh().between_us(EARLIEST_US, LAST_US) == LAST_US - EARLIEST_US
-    assert fresh().between_us(LAST_US, EARLIEST_US) == EARLIEST_US - LAST_US
-    assert fresh().openings_us(EARLIEST_US, LAST_US) == [(EARLIEST_US, LAST_US)]
+        assert rules.is_open_us(edge)
+        assert rules.add_us(edge, 0) == rules.add_us(edge, 0, "close") == rules.next_open_us(edge) == edge
+        assert rules.subtract_us(edge, 0) == edge
+        assert rules.between_us(edge, edge) == 0
+    assert rules.add_us(LAST_US - HOUR, HOUR) == LAST_US
+    assert rules.subtract_us(EARLIEST_US + HOUR, HOUR) == EARLIEST_US
+    assert rules.subtract_us(LAST_US, HOUR) == LAST_US - HOUR
+    assert rules.between_us(EARLIEST_US, LAST_US) == LAST_US - EARLIEST_US
+    assert rules.between_us(LAST_US, EARLIEST_US) == EARLIEST_US - LAST_US
+    assert rules.openings_us(EARLIEST_US, LAST_US) == [(EARLIEST_US, LAST_US)]
 
 
 @pytest.mark.parametrize("rules", [always(True), always(False), calendar()], ids=["short way", "table", "office"])
@@ -81,23 +79,23 @@ def test_a_refusal_names_the_instant_that_is_outside(rules: Calendar) -> None:
 
 def test_a_refusal_says_what_was_sought() -> None:
     noon, longest = "2024-01-15 12:00:00+00:00", 10**16
-    within = at(noon)
+    within, office, table = at(noon), calendar(), always(False)
     years = "is outside of the years 1900 to 2199"
     calls: list[tuple[Callable[[], object], str]] = [
-        (lambda: calendar().add_us(within, longest), f"{longest} µs after {noon} {years}"),
-        (lambda: calendar().subtract_us(within, longest), f"{longest} µs before {noon} {years}"),
+        (lambda: office.add_us(within, longest), f"{longest} µs after {noon} {years}"),
+        (lambda: office.subtract_us(within, longest), f"{longest} µs before {noon} {years}"),
         (lambda: always(True).next_close_us(within), f"the closing after {noon} {years}"),
-        (lambda: always(False).next_close_us(within), f"the closing after {noon} {years}"),
+        (lambda: table.next_close_us(within), f"the closing after {noon} {years}"),
         (lambda: always(True).add_us(within, longest), f"{within + longest} µs since the epoch {years}"),
         (lambda: always(True).subtract_us(within, longest), f"{within - longest} µs since the epoch {years}"),
-        (lambda: calendar().add_us(within, -1), "a duration of -1 µs is negative; give 0 or more"),
-        (lambda: calendar().subtract_us(within, -2), "a duration of -2 µs is negative; give 0 or more"),
+        (lambda: office.add_us(within, -1), "a duration of -1 µs is negative; give 0 or more"),
+        (lambda: office.subtract_us(within, -2), "a duration of -2 µs is negative; give 0 or more"),
         (
-            lambda: calendar().add(datetime(2024, 1, 15, 12), timedelta()),  # noqa: DTZ001 - what is tested
+            lambda: office.add(datetime(2024, 1, 15, 12), timedelta()),  # noqa: DTZ001 - what is tested
             "2024-01-15T12:00:00 has no time zone; give it one, such as +00:00",
         ),
         (
-            lambda: calendar().add_us(within, 1, "closing"),  # type: ignore[arg-type]  # what is tested
+            lambda: office.add_us(within, 1, "closing"),  # type: ignore[arg-type]  # what is tested
             "'closing' is no boundary; give next_open or close",
         ),
     ]
@@ -143,7 +141,7 @@ def test_where_the_table_ends_nothing_is_missed() -> None:
     # The first question makes a table that ends about a year later, at a midnight at which this calendar opens.
     night = {day: [["00:00", "02:00"]] for day in DAYS}
     first = at("2024-01-15T12:00Z")
-    for n in range(360, 375):
+    for n in range(364, 369):
         midnight = at("2024-01-15T00:00Z") + n * 24 * HOUR
 
         def asked() -> Calendar:

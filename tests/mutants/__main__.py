@@ -2,8 +2,8 @@
 
 mutmut works in a folder of its own (``.local/mutants``, with the sources and the tests of ``domain``), so that nothing
 is changed here. NAME chooses mutants by pattern, as ``domain.sla.*``. Ends with 1 if fewer than 95 % of a module's
-mutants are killed, or one survives that docs/mutants.md does not explain. A mutant that makes the tests run three times
-as long, mostly for ever, counts as killed.
+mutants are killed, or one survives that docs/mutants.md does not explain. A mutant with which the tests take twice as
+long as without, which is mostly for ever, counts as killed.
 """
 
 from __future__ import annotations

@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=20)
+settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=12)
 settings.load_profile("mutants")
