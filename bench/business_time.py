@@ -24,7 +24,8 @@ from bench.peers.line_up import OWN, ROOT
 from bench.servers import Servers
 from domain.calendars import DAYS
 from domain.casework import Casework
-from domain.policies import METRICS, read_bundle
+from domain.policies import METRICS
+from domain.policy_reading import read_bundle
 from schemas.records import Actor, ContactPoint, InteractionReceived, MailFacts
 
 _YEAR = 365

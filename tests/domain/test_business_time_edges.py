@@ -183,6 +183,15 @@ def test_the_last_local_date_counts_where_it_begins_before_the_range_ends() -> N
     assert sundays.subtract_us(closing, HOUR) == closing - HOUR
 
 
+def test_hours_that_a_change_of_the_clocks_skips_whole_are_no_opening() -> None:
+    # 02:00 moves to 03:00, which is where the hours end.
+    skipped = calendar("Europe/Berlin", {"sun": [["02:00", "03:00"]]})
+    spring = at("2024-03-31T00:00+01:00")
+    assert skipped.openings_us(spring, spring + 24 * HOUR) == []
+    assert skipped.next_open_us(spring) == at("2024-04-07T02:00+02:00")
+    assert skipped.next_close_us(spring) == at("2024-04-07T03:00+02:00")
+
+
 # --- values
 
 
