@@ -18,8 +18,20 @@ from hypothesis import settings
 LONGEST = 8.0  # seconds of CPU time; the longest test takes one
 TIMEOUT = 36  # how a process tells mutmut
 
-settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=12)
+EXAMPLES = 12
+_OWN = "_hypothesis_internal_use_settings"  # where hypothesis' own plugin looks for a test's settings, too
+
+settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
 settings.load_profile("mutants")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No test draws more examples, whatever it asks for itself."""
+    for item in items:
+        test = getattr(item, "obj", None)
+        own: settings | None = getattr(test, _OWN, None)
+        if own is not None and own.max_examples > EXAMPLES:
+            setattr(test, _OWN, settings(own, max_examples=EXAMPLES))
 
 
 @pytest.hookimpl(wrapper=True)
