@@ -40,6 +40,7 @@ ICMI = Counts(answered=1000, abandoned=60, answered_within=860, abandoned_within
 def counts_of(given: Vector) -> Counts:
     """A vector's counts; what it does not name is none."""
     answered = given.get("answered", given.get("answered_in_T", 0) + given.get("answered_after_T", 0))
+    back_within = given.get("callbacks_in_T", 0)
     return Counts(
         answered=answered,
         abandoned=given.get("abandoned", 0),
@@ -47,8 +48,8 @@ def counts_of(given: Vector) -> Counts:
         abandoned_within=given.get("abandoned_in_T", 0),
         abandoned_short=given.get("abandoned_in_5s", 0),
         left=given.get("flowouts", 0),
-        called_back=given.get("callbacks", given.get("callbacks_in_T", 0)),
-        called_back_within=given.get("callbacks_in_T", 0),
+        called_back=given.get("callbacks") or back_within,
+        called_back_within=back_within,
     )
 
 
@@ -161,8 +162,8 @@ def test_every_formula_says_what_it_is() -> None:
 whole = st.integers(0, 10**6)
 
 
-@given(whole, whole, whole, whole, whole, whole, whole, whole)
-def test_a_service_level_lies_between_none_and_all(*some: int) -> None:
+@given(st.tuples(whole, whole, whole, whole, whole, whole, whole, whole))
+def test_a_service_level_lies_between_none_and_all(some: tuple[int, ...]) -> None:
     a, b, c, d, e, f, g, h = some
     short = min(d, c)
     day = Counts(a + b, c, a, min(c, max(e, short)), short, f, g, min(g, h))
