@@ -47,7 +47,8 @@ _STEPS: dict[str, tuple[int, str]] = {
 class Contact:
     """One turn of a conversation; ``number`` counts them from 1. Instants and durations are microseconds.
 
-    ``began``: by what it is the next one; ``offered`` is a customer's contact, all others are its further turns.
+    ``began``: by what it is the next one; with ``offered`` a customer's contact begins, all others are its further
+    turns. ``first``: the number of the turn with which its contact began.
     ``outcome``: waiting (not over yet), answered, abandoned, called_back (a call back was asked for instead of
     waiting), left (the queue was left another way), unanswered (never in a queue, and nobody answered).
     ``customer``: of the conversation's first entry. ``owner`` answered it; ``transferred``: the owner passed it on, to
@@ -56,6 +57,7 @@ class Contact:
     """
 
     number: int
+    first: int
     began: Began
     offered_at: int
     outcome: Outcome
@@ -259,6 +261,7 @@ def _contact(turns: Sequence[_Turn], index: int, told: _Told) -> Contact:
         talked, held, wrapped = _worked(turn, answered_at, end, by_vendor)
     return Contact(
         number=index + 1,
+        first=1 + next((n for n in range(index, 0, -1) if turns[n].began == "offered"), 0),
         began=turn.began,
         offered_at=turn.at,
         outcome=_outcome(turn, answered_at),

@@ -35,9 +35,9 @@ _PUT = load(__file__, "put")
 _DROP_FURTHER = load(__file__, "drop_further")
 _BY_ID = load(__file__, "by_id")
 _COLUMNS = (
-    "id", "number", "tenant", "customer", "conversation", "began", "outcome", "channel", "direction", "offered_at",
-    "queue", "queued_at", "answered_at", "ended_at", "waited", "talked", "held", "wrapped_up", "person", "team",
-    "organisation", "transferred", "to_person", "to_team", "to_organisation", "about", "ticket", "by_vendor",
+    "id", "number", "first", "tenant", "customer", "conversation", "began", "outcome", "channel", "direction",
+    "offered_at", "queue", "queued_at", "answered_at", "ended_at", "waited", "talked", "held", "wrapped_up", "person",
+    "team", "organisation", "transferred", "to_person", "to_team", "to_organisation", "about", "ticket", "by_vendor",
 )  # fmt: skip
 _actor = from_json(Actor)
 _call = from_json(CallFacts)
@@ -150,10 +150,10 @@ def _rows(whose: Conversation, contacts: Sequence[Contact]) -> list[tuple[object
     """The values of a conversation's turns in the order of ``_COLUMNS``."""
     return [
         (
-            whose.id, c.number, whose.tenant, c.customer, whose.name, c.began, c.outcome, c.channel, c.direction,
-            c.offered_at, c.queue, c.queued_at, c.answered_at, c.ended_at, c.waited, c.talked, c.held, c.wrapped_up,
-            c.owner.person, c.owner.team, c.owner.organisation, c.transferred, c.handed_to.person, c.handed_to.team,
-            c.handed_to.organisation, c.about, c.ticket, " ".join(c.by_vendor),
+            whose.id, c.number, c.first, whose.tenant, c.customer, whose.name, c.began, c.outcome, c.channel,
+            c.direction, c.offered_at, c.queue, c.queued_at, c.answered_at, c.ended_at, c.waited, c.talked, c.held,
+            c.wrapped_up, c.owner.person, c.owner.team, c.owner.organisation, c.transferred, c.handed_to.person,
+            c.handed_to.team, c.handed_to.organisation, c.about, c.ticket, " ".join(c.by_vendor),
         )
         for c in contacts
     ]  # fmt: skip

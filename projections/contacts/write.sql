@@ -9,17 +9,18 @@ WHERE type LIKE 'call%' OR type LIKE 'chat.%';
 
 -- name: put
 INSERT INTO contacts (
-    id, number, tenant, customer, conversation, began, outcome, channel, direction, offered_at, queue, queued_at,
+    id, number, first, tenant, customer, conversation, began, outcome, channel, direction, offered_at, queue, queued_at,
     answered_at, ended_at, waited, talked, held, wrapped_up, person, team, organisation, transferred, to_person,
     to_team, to_organisation, about, ticket, by_vendor
 )
 SELECT * FROM unnest(
-    $1::uuid[], $2::integer[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::bigint[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[],
-    $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::boolean[], $23::text[], $24::text[],
-    $25::text[], $26::text[], $27::uuid[], $28::text[]
+    $1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[],
+    $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], $22::text[], $23::boolean[], $24::text[],
+    $25::text[], $26::text[], $27::text[], $28::uuid[], $29::text[]
 )
 ON CONFLICT (id, number) DO UPDATE SET
+    first = excluded.first,
     customer = excluded.customer,
     began = excluded.began,
     outcome = excluded.outcome,

@@ -5,10 +5,11 @@ CREATE INDEX timeline_entries_of_contacts ON timeline_entries USING hash (conver
 WHERE type LIKE 'call%' OR type LIKE 'chat.%';
 
 -- A turn of a call or chat: the time in one queue and the talk that came of it. Durations are null where nothing tells
--- them; id stands for tenant and conversation.
+-- them. id stands for tenant and conversation; first is the number of the turn with which the customer's contact began.
 CREATE TABLE contacts (
     id              uuid    NOT NULL,
     number          integer NOT NULL,
+    first           integer NOT NULL,
     tenant          text    NOT NULL,
     customer        uuid    NOT NULL,
     conversation    text    NOT NULL,
