@@ -7,7 +7,8 @@ clock stood still (pending, closed hours) or in which somebody else held the tic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -88,4 +89,55 @@ def overrun(evidence: Sequence[Interval], target: int) -> dict[str | None, int]:
         if beyond:
             organisation = each.owner.organisation
             found[organisation] = found.get(organisation, 0) + beyond
+    return found
+
+
+def charged(evidence: Sequence[Interval], target: int) -> str | None:
+    """Who a breach is charged to, once: the organisation that held the ticket when the target was used up."""
+    used = 0
+    last: str | None = None
+    for each in segments(evidence):
+        last = each.owner.organisation
+        used += each.counted
+        if used > target:
+            break
+    return last
+
+
+class Breach(NamedTuple):
+    """A breached clock, as far as its division among owners depends on it."""
+
+    metric: str
+    target: int
+    evidence: Sequence[Interval]
+
+
+@dataclass(slots=True)
+class Held:
+    """What one organisation has of the breached clocks of one metric. ``charged``: breaches charged to it; ``held``:
+    those in which it held the ticket at all. ``part``: the sum of its parts of them, so that the parts of all
+    organisations sum to the number of breaches. The rest is microseconds."""
+
+    charged: int = 0
+    held: int = 0
+    part: Fraction = Fraction(0)
+    counted: int = 0
+    stood: int = 0
+    overrun: int = 0
+
+
+def of_breaches(breaches: Iterable[Breach]) -> dict[tuple[str, str | None], Held]:
+    """Breaches divided among organisations, by metric and organisation."""
+    found: dict[tuple[str, str | None], Held] = {}
+    for breach in breaches:
+        fractions, beyond = parts(breach.evidence), overrun(breach.evidence, breach.target)
+        for who, share in by_organisation(breach.evidence).items():
+            held = found.setdefault((breach.metric, who), Held())
+            held.held += 1
+            held.part += fractions.get(who, Fraction(0))
+            held.counted += share.counted
+            held.stood += share.stood
+            held.overrun += beyond.get(who, 0)
+        if breach.evidence:
+            found[breach.metric, charged(breach.evidence, breach.target)].charged += 1
     return found

@@ -185,10 +185,14 @@ for _short, _abandons, _flowouts in (
     (False, True, True),
     (True, False, True),
 ):
-    _taken = " + abandoned" if _short else " + abandoned no earlier than S"
+    _below = [
+        "answered",
+        *(["abandoned" if _short else "abandoned no earlier than S"] if _abandons else []),
+        *(["flow-outs"] if _flowouts else []),
+    ]
     _level(
         genesys(_short, _abandons, _flowouts),
-        f"answered within T / (answered{_taken if _abandons else ''}{' + flow-outs' if _flowouts else ''})",
+        f"answered within T / {_below[0] if len(_below) == 1 else '(' + ' + '.join(_below) + ')'}",
         _GENESYS,
         _genesys_rule(_short, _abandons, _flowouts),
     )

@@ -15,15 +15,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from domain.attribution import Held, of_breaches
 from domain.business_time import to_us
 from domain.figures import By, Customers, Figure, figures
 from domain.policies import QueueTerms
 from domain.repeats import WINDOW
-from hub.explain import at
+from hub.explain import at, lasting
 from projections.contacts import counted
 from projections.contacts.counted import Group, Wanted
 from projections.postgres import open_pool, reading
-from runtime.clock import clock_for
+from runtime.clock import SECOND, clock_for
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ HEADS = {
 @dataclass(frozen=True, slots=True)
 class Report:
     """The figures of each group. ``terms``: of the queues that have terms of their own, by tenant; ``versions``: of the
-    configuration they come from. Instants are microseconds."""
+    configuration they come from, ``windows`` of its repeats. ``breaches``: of promises that began in the period, by
+    tenant, metric and organisation. Instants are microseconds."""
 
     wanted: Wanted
     as_of: int
@@ -54,6 +56,7 @@ class Report:
     terms: dict[str, list[QueueTerms]]
     versions: dict[str, int]
     windows: dict[str, int]
+    breaches: dict[str, dict[tuple[str, str | None], Held]]
 
 
 async def report(connection: Connection, wanted: Wanted, now: int) -> Report:
@@ -61,6 +64,7 @@ async def report(connection: Connection, wanted: Wanted, now: int) -> Report:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         agreed = await counted.bundles(connection, wanted.tenant)
         found = await counted.count(connection, wanted, agreed, now)
+        breached = await counted.breaches(connection, wanted) if wanted.by == "organisation" else {}
     groups = {}
     for group, tallies in found.tallies.items():
         bundle = agreed.get(group.tenant)
@@ -74,6 +78,7 @@ async def report(connection: Connection, wanted: Wanted, now: int) -> Report:
         {tenant: list(agreed[tenant].queues.values()) if tenant in agreed else [] for tenant in tenants},
         {tenant: agreed[tenant].version if tenant in agreed else 0 for tenant in tenants},
         {tenant: agreed[tenant].repeat_window if tenant in agreed else WINDOW for tenant in tenants},
+        {tenant: of_breaches(some) for tenant, some in sorted(breached.items())},
     )
 
 
@@ -126,10 +131,13 @@ async def show(settings: Settings, wanted: Wanted, as_json: bool, out: Console) 
         f"contacts offered from {at(wanted.since)} to {at(wanted.until)} (UTC), as of {at(found.as_of)}",
         highlight=False,
     )
-    if not found.groups:
+    if found.groups:
+        out.print(_table(found))
+    else:
         out.print("there are none", highlight=False)
-        return 0
-    out.print(_table(found))
+    if found.breaches:
+        out.print("\n[bold]Breached promises that began in the period[/]")
+        out.print(_breaches(found))
     for line in _remarks(found):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
@@ -146,6 +154,19 @@ def _table(found: Report) -> Table:
         cells = {each.name: each for each in told}
         names = ([group.tenant] if several else []) + [group.name or "none"]
         table.add_row(*names, *(cell(cells[name]) for name in HEADS))
+    return table
+
+
+def _breaches(found: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("organisation", "promise", "charged", "held", "part", "counted", "stood still", "beyond the target"):
+        table.add_column(head, justify="left" if head in ("organisation", "promise") else "right")
+    for divided in found.breaches.values():
+        for (metric, who), held in divided.items():
+            table.add_row(
+                who or "none", metric, str(held.charged), str(held.held), f"{float(held.part):.2f}",
+                *(lasting(each // SECOND * SECOND) for each in (held.counted, held.stood, held.overrun)),
+            )  # fmt: skip
     return table
 
 

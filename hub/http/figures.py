@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from domain import figures as domain
+from domain.attribution import Held
 from domain.business_time import to_us
 from domain.policies import QueueTerms
 from domain.service_levels import FORMULAS
@@ -98,6 +99,35 @@ class Formula(BaseModel):
     source: str
 
 
+class Breaches(BaseModel):
+    """What one organisation has of the breached promises of one metric. `part` of all organisations sum to the number
+    of breaches, and so does `charged`."""
+
+    tenant: str
+    metric: str
+    organisation: str | None
+    charged: int = Field(description="Breaches charged to it: it held the ticket when the target was used up.")
+    held: int = Field(description="Breached promises in which it held the ticket at all.")
+    part: float
+    counted_seconds: float = Field(description="Time that counted while it held the ticket.")
+    stood_seconds: float = Field(description="Time in which the clock stood still, which counts against nobody.")
+    overrun_seconds: float = Field(description="Time beyond the target while it held the ticket.")
+
+    @classmethod
+    def of(cls, tenant: str, metric: str, organisation: str | None, held: Held) -> Self:
+        return cls(
+            tenant=tenant,
+            metric=metric,
+            organisation=organisation,
+            charged=held.charged,
+            held=held.held,
+            part=float(held.part),
+            counted_seconds=held.counted / SECOND,
+            stood_seconds=held.stood / SECOND,
+            overrun_seconds=held.overrun / SECOND,
+        )
+
+
 class Figures(BaseModel):
     """The figures of contacts offered in [`from`, `to`). Late data changes them: they are as of `as_of`."""
 
@@ -106,6 +136,9 @@ class Figures(BaseModel):
     as_of: Instant
     by: domain.By
     groups: list[GroupOfFigures]
+    breaches: list[Breaches] | None = Field(
+        description="Of promises that began in the period, whoever's; by organisation only, else null."
+    )
     terms: list[TenantTerms]
     formulas: dict[str, Formula] = Field(description="Those that are named here, by id.")
 
@@ -120,6 +153,13 @@ class Figures(BaseModel):
             "as_of": written(when(found.as_of)),
             "by": found.wanted.by,
             "groups": groups,
+            "breaches": [
+                Breaches.of(tenant, metric, organisation, held)
+                for tenant, divided in found.breaches.items()
+                for (metric, organisation), held in divided.items()
+            ]
+            if found.wanted.by == "organisation"
+            else None,
             "terms": [
                 TenantTerms(
                     tenant=tenant,
@@ -129,9 +169,7 @@ class Figures(BaseModel):
                 )
                 for tenant, terms in found.terms.items()
             ],
-            "formulas": {
-                each: Formula(sentence=FORMULAS[each].sentence, source=FORMULAS[each].source) for each in used
-            },
+            "formulas": words,
         }
         return cls.model_validate(told)
 

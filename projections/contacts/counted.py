@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from domain.attribution import Breach
 from domain.figures import By, Customers, Tally
 from domain.policies import EMPTY, Bundle, QueueTerms
-from domain.policies import read_bundle as read
+from domain.policy_reading import read_bundle
 from domain.repeats import FORWARD_GAP, Call, Owner, classify, first_contact
 from domain.service_levels import Counts
 from projections.sql import load
-from projections.values import texts_or_null
+from projections.values import from_json, texts_or_null
+from schemas.records import Interval
 
 if TYPE_CHECKING:
     import asyncpg
@@ -31,6 +33,8 @@ _CUSTOMERS = load(__file__, "customers")
 _RETURNING = load(__file__, "returning")
 _TICKETS = load(__file__, "tickets")
 _BUNDLES = load(__file__, "bundles")
+_BREACHES = load(__file__, "breaches")
+_evidence = from_json(list[Interval])
 _COUNTS = Counts._fields
 _TALLIED = tuple(name for name in Tally.__dataclass_fields__ if name not in ("queue", "counts"))
 
@@ -67,7 +71,7 @@ class Counted:
 async def bundles(connection: Connection, tenant: str | None) -> dict[str, Bundle]:
     """The bundle in force of each tenant, or of one."""
     rows = await connection.fetch(_BUNDLES, tenant)
-    return {row["tenant"]: read(msgspec.json.decode(row["body"]), row["version"]) for row in rows}
+    return {row["tenant"]: read_bundle(msgspec.json.decode(row["body"]), row["version"]) for row in rows}
 
 
 async def count(connection: Connection, wanted: Wanted, agreed: Mapping[str, Bundle], now: int) -> Counted:
@@ -100,6 +104,15 @@ def _term(tenant: str, bundle: Bundle, terms: QueueTerms) -> tuple[object, ...]:
 
 def _tally(row: asyncpg.Record) -> Tally:
     return Tally(row["queue"], Counts(*(row[name] for name in _COUNTS)), **{name: row[name] for name in _TALLIED})
+
+
+async def breaches(connection: Connection, wanted: Wanted) -> dict[str, list[Breach]]:
+    """The clocks that began in the period and are breached, by tenant; of the filters only the tenant is looked at."""
+    found: dict[str, list[Breach]] = {}
+    for row in await connection.fetch(_BREACHES, wanted.since, wanted.until, wanted.tenant):
+        breach = Breach(row["metric"], row["target"], _evidence(row["evidence"]))
+        found.setdefault(row["tenant"], []).append(breach)
+    return found
 
 
 class _Candidate(NamedTuple):

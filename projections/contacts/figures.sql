@@ -117,3 +117,14 @@ SELECT DISTINCT ON (tenant) tenant, version, body
 FROM configurations
 WHERE $1::text IS NULL OR tenant = $1
 ORDER BY tenant, version DESC;
+
+-- name: breaches
+-- Clocks that began in a period and are breached, by the last that was said of each.
+SELECT * FROM (
+    SELECT DISTINCT ON (ticket, metric, cycle) tenant, metric, cycle, outcome, target, evidence, ticket
+    FROM sla_verdicts
+    WHERE outcome IN ('breached', 'ended', 'retracted') AND started_at >= $1 AND started_at < $2
+        AND ($3::text IS NULL OR tenant = $3)
+    ORDER BY ticket, metric, cycle, revision DESC
+) AS said
+WHERE outcome <> 'retracted';

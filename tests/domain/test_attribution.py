@@ -8,7 +8,17 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attribution import Share, by_organisation, overrun, parts, segments, shares
+from domain.attribution import (
+    Breach,
+    Share,
+    by_organisation,
+    charged,
+    of_breaches,
+    overrun,
+    parts,
+    segments,
+    shares,
+)
 from domain.repeats import Owner
 from schemas.records import Interval
 
@@ -44,6 +54,17 @@ def test_who_held_it_when_the_target_was_used_up_and_who_after() -> None:
     assert overrun(HANDED_OVER, 4 * HOUR) == {OWN: HOUR, VENDOR: HOUR}
     assert overrun(HANDED_OVER, HOUR) == {VENDOR: 2 * HOUR, OWN: 3 * HOUR}
     assert overrun(HANDED_OVER, 6 * HOUR) == {}
+
+
+def test_a_breach_is_charged_once_and_its_parts_are_a_whole() -> None:
+    """The own team held it when the four hours were used up; each had half of the time that counted."""
+    assert charged(HANDED_OVER, 4 * HOUR) == OWN
+    found = of_breaches([Breach("resolution", 4 * HOUR, HANDED_OVER), Breach("resolution", HOUR, HANDED_OVER[:1])])
+    vendor, own = found["resolution", VENDOR], found["resolution", OWN]
+    assert (vendor.charged, vendor.held, vendor.part) == (1, 2, Fraction(3, 2))
+    assert (vendor.counted, vendor.stood, vendor.overrun) == (5 * HOUR, 4 * HOUR, 2 * HOUR)
+    assert (own.charged, own.held, own.part) == (1, 1, Fraction(1, 2))
+    assert (own.counted, own.stood, own.overrun) == (3 * HOUR, 0, HOUR)
 
 
 def test_nobody_is_charged_for_nothing() -> None:
@@ -87,6 +108,14 @@ def test_the_shares_sum_exactly(evidence: list[Interval], target: int) -> None:
     assert sum(overrun(evidence, target).values()) == max(0, elapsed - target)
     joined = segments(evidence)
     assert all(one.end == other.begin and one.owner != other.owner for one, other in pairwise(joined))
+
+
+@given(st.lists(st.builds(Breach, st.just("resolution"), st.integers(0, 10**11), courses()), max_size=5))
+def test_each_breach_is_charged_to_one_and_divided_whole(breaches: list[Breach]) -> None:
+    found = of_breaches(breaches)
+    assert sum(held.charged for held in found.values()) == sum(bool(each.evidence) for each in breaches)
+    counted = [each for each in breaches if any(interval.counted for interval in each.evidence)]
+    assert sum(held.part for held in found.values()) == len(counted)
 
 
 @given(courses())

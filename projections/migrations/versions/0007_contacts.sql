@@ -47,3 +47,6 @@ CREATE INDEX contacts_by_customer ON contacts (tenant, customer, offered_at);
 
 -- The contacts of a ticket.
 CREATE INDEX contacts_by_ticket ON contacts (ticket) WHERE ticket IS NOT NULL;
+
+-- The breached promises of a period.
+CREATE INDEX sla_verdicts_breached ON sla_verdicts (started_at) WHERE outcome IN ('breached', 'ended', 'retracted');
