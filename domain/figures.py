@@ -17,6 +17,7 @@ from domain.service_levels import Counts, Ratio
 By = Literal["queue", "team", "organisation", "channel"]
 Unit = Literal["percent", "seconds"]
 MIXED = "different_formulas"
+UNKNOWN = "unknown_formula"
 _SECOND = Decimal(1_000_000)
 _MICRO = Decimal("0.000001")
 
@@ -138,10 +139,11 @@ def _service_level(
         (agreed.get(tally.queue or "", formulas.DEFAULT), tally.counts) for tally in tallies if tally.queue is not None
     ]
     used = sorted({name for name, counts in parts if counts.offered}) or sorted({name for name, _ in parts})
-    if len(used) > 1:
-        offered = sum(counts.offered for _, counts in parts)
-        return Figure("service_level", None, "percent", None, Decimal(0), 0, _some(away, **{MIXED: offered}), by_vendor)
     formula = used[0] if used else formulas.DEFAULT
+    if len(used) > 1 or formula not in formulas.SERVICE_LEVELS:  # a log may be older or newer than the table
+        offered = sum(counts.offered for _, counts in parts)
+        left_out = _some(away, **{MIXED if len(used) > 1 else UNKNOWN: offered})
+        return Figure("service_level", None, "percent", None, Decimal(0), 0, left_out, by_vendor)
     ratios = [formulas.service_level(formula, counts) for name, counts in parts if name == formula]
     whole = Ratio(sum(each.numerator for each in ratios), sum(each.denominator for each in ratios))
     return _percent(formula, whole, away, by_vendor)

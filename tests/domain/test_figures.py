@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from domain.figures import MIXED, Customers, Figure, Tally, figures
+from domain.figures import MIXED, UNKNOWN, Customers, Figure, Tally, figures
+from domain.policy_checks import problems
 from domain.service_levels import DEFAULT, FORMULAS, Counts
 
 SECOND = 1_000_000
@@ -76,6 +77,14 @@ def test_two_formulas_have_no_common_value() -> None:
     assert (mixed.value, mixed.formula, mixed.left_out[MIXED]) == (None, None, 15)
     quiet = by_name(DAY, Tally("billing"), agreed={"shipping": "sl_strict"})["service_level"]
     assert quiet.formula == "sl_strict", "where nobody called, nothing has to be mixed"
+
+
+def test_a_formula_that_nobody_knows_is_refused_and_on_an_old_log_has_no_value() -> None:
+    (fault,) = problems({"name": "standard", "queues": {"shipping": {"formula": "80/20"}}})
+    assert fault.where == "queues.shipping.formula"
+    assert "sl_strict" in fault.detail
+    level = by_name(DAY, agreed={"shipping": "80/20"})["service_level"]
+    assert (level.value, level.formula, level.left_out[UNKNOWN]) == (None, None, 11)
 
 
 def test_nothing_is_neither_good_nor_bad() -> None:
