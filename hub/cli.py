@@ -61,7 +61,7 @@ def worker(stage: Annotated[str, typer.Argument(help="identity or casework")]) -
 
 @app.command()
 def project() -> None:
-    """Write timelines, tickets and verdicts from their topics to PostgreSQL."""
+    """Write timelines, tickets, verdicts and what calls were from their topics to PostgreSQL."""
     from hub import processes
 
     run("project", processes.project(settings()))
