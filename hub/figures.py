@@ -66,10 +66,10 @@ async def report(connection: Connection, wanted: Wanted, now: int) -> Report:
         found = await counted.count(connection, wanted, agreed, now)
         breached = await counted.breaches(connection, wanted) if wanted.by == "organisation" else {}
     groups = {}
-    for group, tallies in found.tallies.items():
+    for group in sorted({*found.tallies, *found.customers}, key=_place):
         bundle = agreed.get(group.tenant)
         formulas = {name: terms.formula for name, terms in bundle.queues.items()} if bundle else {}
-        groups[group] = figures(tallies, formulas, found.customers.get(group, Customers()))
+        groups[group] = figures(found.tallies.get(group, ()), formulas, found.customers.get(group, Customers()))
     tenants = sorted({group.tenant for group in groups})
     return Report(
         wanted,
@@ -80,6 +80,10 @@ async def report(connection: Connection, wanted: Wanted, now: int) -> Report:
         {tenant: agreed[tenant].repeat_window if tenant in agreed else WINDOW for tenant in tenants},
         {tenant: of_breaches(some) for tenant, some in sorted(breached.items())},
     )
+
+
+def _place(group: Group) -> tuple[str, bool, str]:
+    return group.tenant, group.name is None, group.name or ""
 
 
 def instant(text: str) -> int | None:

@@ -77,29 +77,38 @@ async def bundles(connection: Connection, tenant: str | None) -> dict[str, Bundl
 async def count(connection: Connection, wanted: Wanted, agreed: Mapping[str, Bundle], now: int) -> Counted:
     """Count it all, in the caller's transaction. ``agreed``: the bundles whose terms count; ``now``: what is still open
     then may yet change."""
-    terms = [_term(tenant, bundle, each) for tenant, bundle in agreed.items() for each in bundle.queues.values()]
-    columns: list[list[object]] = [list(column) for column in zip(*terms, strict=True)] if terms else [[]] * 6
+    terms = [each for tenant, bundle in agreed.items() for each in _terms(tenant, bundle)]
     names = texts_or_null((wanted.tenant, wanted.queue, wanted.organisation, wanted.team, wanted.channel))
     usual = QueueTerms("")
     rows = await connection.fetch(
         _TALLY, wanted.since, wanted.until, wanted.by, *names[:4], usual.answer_within, usual.short_abandon,
-        *columns, names[4],
+        *_columns(terms, 6), names[4],
     )  # fmt: skip
     tallies: dict[Group, list[Tally]] = {}
     for row in rows:
         tallies.setdefault(Group(row["tenant"], row["name"]), []).append(_tally(row))
     customers = {}
-    for tenant in sorted({group.tenant for group in tallies}):
+    for tenant in sorted({group.tenant for group in tallies}) if wanted.tenant is None else [wanted.tenant]:
         window = agreed.get(tenant, EMPTY).repeat_window
-        customers.update(await _customers(connection, wanted._replace(tenant=tenant), names, window, now))
+        given = [(queue, team, organisation) for of, queue, _, _, team, organisation in terms if of == tenant]
+        asked = wanted._replace(tenant=tenant)
+        customers.update(await _customers(connection, asked, names, _columns(given, 3), window, now))
     return Counted(tallies, customers)
 
 
-def _term(tenant: str, bundle: Bundle, terms: QueueTerms) -> tuple[object, ...]:
-    """A queue's terms, and who the bundle's routes give the queue to, where that is one."""
-    given = {(route.team, route.organisation) for route in bundle.routes if route.queue == terms.queue}
-    team, organisation = given.pop() if len(given) == 1 else (None, None)
-    return tenant, terms.queue, terms.answer_within, terms.short_abandon, team, organisation
+def _terms(tenant: str, bundle: Bundle) -> list[tuple[object, ...]]:
+    """The terms of each queue that the bundle names, and who its routes give the queue to, where that is one."""
+    found: list[tuple[object, ...]] = []
+    for queue in sorted({*bundle.queues, *(route.queue for route in bundle.routes if route.queue)}):
+        given = {(route.team, route.organisation) for route in bundle.routes if route.queue == queue}
+        team, organisation = given.pop() if len(given) == 1 else (None, None)
+        terms = bundle.terms_for(queue)
+        found.append((tenant, queue, terms.answer_within, terms.short_abandon, team, organisation))
+    return found
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _tally(row: asyncpg.Record) -> Tally:
@@ -126,18 +135,23 @@ class _Candidate(NamedTuple):
 
 
 async def _customers(
-    connection: Connection, wanted: Wanted, names: Sequence[str | None], window: int, now: int
+    connection: Connection,
+    wanted: Wanted,
+    names: Sequence[str | None],
+    given: Sequence[Sequence[object]],
+    window: int,
+    now: int,
 ) -> dict[Group, Customers]:
-    """The contacts of one tenant."""
+    """The contacts of one tenant. ``given``: columns of queues, and the teams and organisations they are given to."""
     tenant, others = wanted.tenant, names[1:4]
     rows = await connection.fetch(
-        _CUSTOMERS, wanted.since, wanted.until, wanted.by, tenant, *others, now - window, names[4]
+        _CUSTOMERS, wanted.since, wanted.until, wanted.by, tenant, *others, now - window, names[4], *given
     )
     found = {
         Group(row["tenant"], row["name"]): Customers(contacts=row["contacts"], open_windows=row["recent"])
         for row in rows
     }
-    rows = await connection.fetch(_RETURNING, wanted.since, wanted.until, window, tenant)
+    rows = await connection.fetch(_RETURNING, wanted.since, wanted.until, window, tenant, *given)
     repeated: set[str] = set()
     of_tickets: dict[str, _Candidate] = {}
     for _, some in groupby(rows, lambda row: (row["customer"], row["about"])):

@@ -5,16 +5,16 @@ WITH terms AS (
 ),
 turns AS (
     SELECT
-        c.tenant, c.queue, c.channel, c.outcome, c.waited, c.talked, c.held, c.wrapped_up, c.transferred,
+        tenant, queue, c.channel, c.outcome, c.waited, c.talked, c.held, c.wrapped_up, c.transferred,
         c.organisation AS answered_by, c.to_organisation, c.by_vendor,
         -- Who answered; of what nobody answered, who the queue is given to.
         CASE WHEN c.outcome = 'answered' THEN c.team ELSE t.team END AS team,
         CASE WHEN c.outcome = 'answered' THEN c.organisation ELSE t.organisation END AS organisation,
         coalesce(t.answer_within, $8) AS answer_within,
         coalesce(t.short_abandon, $9) AS short_abandon,
-        c.queue IS NOT NULL AND c.waited IS NOT NULL AND c.outcome <> 'waiting' AS counts,
+        queue IS NOT NULL AND c.waited IS NOT NULL AND c.outcome <> 'waiting' AS counts,
         c.outcome = 'answered' AND c.talked IS NOT NULL AS handled
-    FROM contacts AS c LEFT JOIN terms AS t ON t.tenant = c.tenant AND t.queue = c.queue
+    FROM contacts AS c LEFT JOIN terms AS t USING (tenant, queue)
     WHERE c.offered_at >= $1 AND c.offered_at < $2
 )
 SELECT
@@ -63,18 +63,24 @@ SELECT
     count(*) FILTER (WHERE c.offered_at > $8) AS recent
 FROM contacts AS c
 JOIN LATERAL (
-    SELECT queue, team, organisation FROM contacts AS turn
+    SELECT
+        turn.queue,
+        CASE WHEN turn.outcome = 'answered' THEN turn.team ELSE given.team END AS team,
+        CASE WHEN turn.outcome = 'answered' THEN turn.organisation ELSE given.organisation END AS organisation
+    FROM contacts AS turn
+    LEFT JOIN unnest($10::text[], $11::text[], $12::text[]) AS given (queue, team, organisation) USING (queue)
     WHERE turn.id = c.id AND turn.first = c.number
     ORDER BY turn.number DESC
     LIMIT 1
 ) AS final ON true
 WHERE c.began = 'offered' AND c.direction = 'inbound' AND c.offered_at >= $1 AND c.offered_at < $2
-    AND ($4::text IS NULL OR c.tenant = $4)
+    AND c.tenant = $4
     AND ($5::text IS NULL OR final.queue = $5)
     AND ($6::text IS NULL OR final.organisation = $6)
     AND ($7::text IS NULL OR final.team = $7)
     AND ($9::text IS NULL OR c.channel = $9)
-GROUP BY 1, 2;
+GROUP BY 1, 2
+ORDER BY 2 NULLS LAST;
 
 -- name: returning
 -- The contacts, from the begin of the period to one window after its end, of customers who had more than one for the
@@ -83,19 +89,24 @@ SELECT
     c.id::text AS id, c.number, c.tenant, c.customer::text AS customer, coalesce(c.about, '') AS about, c.offered_at,
     c.ticket::text AS ticket, c.channel, final.queue, final.team, final.organisation, final.person
 FROM (
-    SELECT *, count(*) OVER (PARTITION BY tenant, customer, about) AS times
+    SELECT *, count(*) OVER (PARTITION BY customer, about) AS times
     FROM contacts
     WHERE began = 'offered' AND direction = 'inbound' AND offered_at >= $1 AND offered_at < $2 + $3::bigint
-        AND ($4::text IS NULL OR tenant = $4)
+        AND tenant = $4
 ) AS c
 JOIN LATERAL (
-    SELECT queue, team, organisation, person FROM contacts AS turn
+    SELECT
+        turn.queue, turn.person,
+        CASE WHEN turn.outcome = 'answered' THEN turn.team ELSE given.team END AS team,
+        CASE WHEN turn.outcome = 'answered' THEN turn.organisation ELSE given.organisation END AS organisation
+    FROM contacts AS turn
+    LEFT JOIN unnest($5::text[], $6::text[], $7::text[]) AS given (queue, team, organisation) USING (queue)
     WHERE turn.id = c.id AND turn.first = c.number
     ORDER BY turn.number DESC
     LIMIT 1
 ) AS final ON true
 WHERE c.times > 1 OR (c.offered_at < $2 AND c.ticket IS NOT NULL)
-ORDER BY c.tenant, c.customer, c.about, c.offered_at, c.id, c.number;
+ORDER BY c.customer, c.about, c.offered_at, c.id, c.number;
 
 -- name: tickets
 SELECT
