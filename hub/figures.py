@@ -129,7 +129,7 @@ async def show(settings: Settings, wanted: Wanted, as_json: bool, out: Console) 
     finally:
         await pool.close()
     if as_json:
-        out.out(Figures.of(found).model_dump_json(), highlight=False)
+        out.out(Figures.of(found).model_dump_json(by_alias=True), highlight=False)
         return 0
     out.print(
         f"contacts offered from {at(wanted.since)} to {at(wanted.until)} (UTC), as of {at(found.as_of)}",

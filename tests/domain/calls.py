@@ -83,10 +83,11 @@ def agent(name: str, at: int, done: int | None = None, held: float | None = None
 
 def told(kind: str, at: int, *, who: Actor | None = None, **facts: object) -> TimelineEntryAdded:
     """A plain entry of a call, seconds after ``NOW``; the facts of a call as they are named."""
-    known = msgspec.convert(facts, CallFacts | None) if facts else None
+    known = msgspec.convert({"kind": "call", **facts}, CallFacts) if facts else None
+    name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{at}/{facts.get('leg')}"))
     return TimelineEntryAdded(
-        id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{at}/{facts.get('leg')}")),
-        event="",
+        id=name,
+        event=name,
         tenant="default",
         customer=CUSTOMER,
         sequence=1,
