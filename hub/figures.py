@@ -20,11 +20,11 @@ from domain.business_time import to_us
 from domain.figures import By, Customers, Figure, figures
 from domain.policies import QueueTerms
 from domain.repeats import WINDOW
-from hub.explain import at, lasting
+from hub.sla.words import lasting, moment
 from projections.contacts import counted
 from projections.contacts.counted import Group, Wanted
 from projections.postgres import open_pool, reading
-from runtime.clock import SECOND, clock_for
+from runtime.clock import clock_for
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def show(settings: Settings, wanted: Wanted, as_json: bool, out: Console) 
         out.out(Figures.of(found).model_dump_json(by_alias=True), highlight=False)
         return 0
     out.print(
-        f"contacts offered from {at(wanted.since)} to {at(wanted.until)} (UTC), as of {at(found.as_of)}",
+        f"contacts offered from {moment(wanted.since)} to {moment(wanted.until)}, as of {moment(found.as_of)}",
         highlight=False,
     )
     if found.groups:
@@ -169,7 +169,7 @@ def _breaches(found: Report) -> Table:
         for (metric, who), held in divided.items():
             table.add_row(
                 who or "none", metric, str(held.charged), str(held.held), f"{float(held.part):.2f}",
-                *(lasting(each // SECOND * SECOND) for each in (held.counted, held.stood, held.overrun)),
+                *(lasting(each) for each in (held.counted, held.stood, held.overrun)),
             )  # fmt: skip
     return table
 
