@@ -1,4 +1,5 @@
-"""Writes timeline entries, tickets and verdicts from their topics to PostgreSQL, each exactly once.
+"""Writes timeline entries, tickets and verdicts from their topics to PostgreSQL, each exactly once, and what calls and
+chats were, measured from their entries.
 
 How it reads, and why nothing is written twice or passed over, is told in ``reading.py``.
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from consumers.reading import BATCH, Fenced, Membership, Reading, ReadingStopped, Record
+from projections.contacts import store as contacts
 from projections.positions import store as positions
 from projections.positions.store import Place, Step
 from projections.tickets import store as tickets
@@ -66,6 +68,7 @@ async def write(connection: Connection, batch: Batch) -> None:
         await timeline.add(connection, batch.entries)
         await tickets.put(connection, batch.tickets)
         await verdicts.add(connection, batch.verdicts)
+        await contacts.add(connection, batch.entries)
         await timeline.notify(connection, batch.customers())
 
 

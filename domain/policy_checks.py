@@ -11,6 +11,7 @@ from itertools import pairwise
 from domain.errors import HubError, PolicyInvalid, Reason
 from domain.policies import PRIORITIES, SECOND, Bundle, Match, Policy
 from domain.policy_reading import Reader
+from domain.service_levels import SERVICE_LEVELS
 
 _MOST_BOXES = 2000
 _Accepts = tuple[bool, frozenset[str]]
@@ -56,6 +57,9 @@ def _contradictions(bundle: Bundle) -> Iterator[HubError]:
         if terms.short_abandon > terms.answer_within:
             what = "who gives up so late can't be a short abandon: it is longer than answer_within"
             yield PolicyInvalid(Reason.BAD_VALUE, what, f"queues.{name}.short_abandon")
+        if terms.formula not in SERVICE_LEVELS:
+            what = f"no service level has the id {terms.formula!r}; known are {', '.join(SERVICE_LEVELS)}"
+            yield PolicyInvalid(Reason.UNKNOWN_KEY, what, f"queues.{name}.formula")
 
 
 def _of_policy(policy: Policy, where: str) -> Iterator[HubError]:

@@ -61,7 +61,7 @@ def worker(stage: Annotated[str, typer.Argument(help="identity or casework")]) -
 
 @app.command()
 def project() -> None:
-    """Write timelines, tickets and verdicts from their topics to PostgreSQL."""
+    """Write timelines, tickets, verdicts and what calls were from their topics to PostgreSQL."""
     from hub import processes
 
     run("project", processes.project(settings()))
@@ -96,6 +96,25 @@ def sources(
     from hub.sources import show
 
     raise typer.Exit(asyncio.run(show(settings(), tenant, as_json, out)))
+
+
+@app.command()
+def figures(
+    since: Annotated[str, typer.Option("--from", help="Begin of the period: a date, or an instant with a zone.")],
+    until: Annotated[str, typer.Option("--to", help="Its end, not part of it.")],
+    by: Annotated[str, typer.Option(help="queue, team, organisation or channel.")] = "queue",
+    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
+    queue: Annotated[str, typer.Option(help="Only this queue's.")] = "",
+    organisation: Annotated[str, typer.Option(help="Only this organisation's.")] = "",
+    team: Annotated[str, typer.Option(help="Only this team's.")] = "",
+    channel: Annotated[str, typer.Option(help="Only of this channel.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON, as GET /v1/figures has it.")] = False,
+) -> None:
+    """Show service level, abandonment, speed of answer, handling time, transfers, repeats and resolution."""
+    from hub.figures import show, wanted_of
+
+    wanted = wanted_of(since, until, by, (tenant, queue, organisation, team, channel))
+    raise typer.Exit(asyncio.run(show(settings(), wanted, as_json, out)))
 
 
 @app.command()

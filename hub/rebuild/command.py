@@ -114,6 +114,8 @@ async def rebuild(settings: Settings, say: Console, *, only_tables: bool = False
             await rebuilding.begin(connection)
             for partition in range(settings.partitions):
                 await _partition(work, partition, only_tables)
+            with work.timed("tables"):
+                await work.tables.measure()
             if not only_tables:
                 await _drop_old_state(work)
             await check_nobody_writes(settings, stages)

@@ -16,6 +16,7 @@ import msgspec
 from hub.verify.findings import Findings
 from hub.verify.fingerprint import SIZE, Forms, Output, fingerprint, in_order, key_of, packed
 from projections.audit import store as audit
+from projections.contacts import store as contacts
 from projections.tickets import store as tickets
 from projections.tickets.store import next_due
 from projections.timeline import store as timeline
@@ -113,6 +114,9 @@ async def snapshot(
     async for issued in pages(connection, verdicts.by_id, lambda verdict: verdict.id):
         for verdict in issued:
             add(found.verdicts, verdict)
+    differing, compared = await contacts.differences(connection)
+    findings.add("different", differing)
+    findings.compared["contacts"] += compared
     for row in await audit.alerts_whole(connection):
         held = AlertRow(row["quiet"], row["opened_at"], row["closed_at"], row["because"], row["revision"])
         found.alerts.setdefault(partition_of(row["customer"], partitions), {})[row["id"]] = held

@@ -36,4 +36,4 @@ LIMIT $3;
 SELECT event::text FROM identity_decisions GROUP BY event HAVING count(DISTINCT customer) > 1 LIMIT $1;
 
 -- name: hold
-LOCK TABLE timeline_entries, tickets, sla_clocks, sla_verdicts, alerts IN ACCESS SHARE MODE;
+LOCK TABLE timeline_entries, tickets, sla_clocks, sla_verdicts, contacts, alerts IN ACCESS SHARE MODE;

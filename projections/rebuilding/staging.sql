@@ -8,6 +8,7 @@ CREATE TABLE rebuilding.timeline_entries (LIKE timeline_entries INCLUDING ALL EX
 CREATE TABLE rebuilding.tickets (LIKE tickets INCLUDING ALL EXCLUDING INDEXES);
 CREATE TABLE rebuilding.sla_clocks (LIKE sla_clocks INCLUDING ALL EXCLUDING INDEXES);
 CREATE TABLE rebuilding.sla_verdicts (LIKE sla_verdicts INCLUDING ALL EXCLUDING INDEXES);
+CREATE TABLE rebuilding.contacts (LIKE contacts INCLUDING ALL EXCLUDING INDEXES);
 
 -- name: finish
 DO $$
@@ -21,7 +22,7 @@ BEGIN
         FROM pg_index AS i
         JOIN pg_class AS t ON t.oid = i.indrelid
         JOIN pg_class AS x ON x.oid = i.indexrelid
-        WHERE t.oid = ANY (ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts']::regclass[])
+        WHERE t.oid = ANY (ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts', 'contacts']::regclass[])
     LOOP
         EXECUTE regexp_replace(old.definition, ' ON [^ ]+ USING ', format(' ON rebuilding.%I USING ', old.held));
         IF old.indisprimary THEN
@@ -34,13 +35,14 @@ BEGIN
         SELECT t.relname AS held, a.privilege_type AS what, a.is_grantable,
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS whom
         FROM pg_class AS t CROSS JOIN aclexplode(t.relacl) AS a
-        WHERE t.oid = ANY (ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts']::regclass[])
+        WHERE t.oid = ANY (ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts', 'contacts']::regclass[])
     LOOP
         EXECUTE format('GRANT %s ON rebuilding.%I TO %s', granted.what, granted.held, granted.whom)
             || CASE WHEN granted.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END;
     END LOOP;
 END $$;
-ANALYZE rebuilding.timeline_entries, rebuilding.tickets, rebuilding.sla_clocks, rebuilding.sla_verdicts;
+ANALYZE rebuilding.timeline_entries, rebuilding.tickets, rebuilding.sla_clocks, rebuilding.sla_verdicts,
+    rebuilding.contacts;
 
 -- name: replace
 DO $$
@@ -50,7 +52,7 @@ DECLARE
 BEGIN
     SET LOCAL lock_timeout = '2s';
     CREATE SCHEMA replaced;
-    FOREACH held IN ARRAY ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts'] LOOP
+    FOREACH held IN ARRAY ARRAY['timeline_entries', 'tickets', 'sla_clocks', 'sla_verdicts', 'contacts'] LOOP
         EXECUTE format('ALTER TABLE %s.%I SET SCHEMA replaced', home, held);
         EXECUTE format('ALTER TABLE rebuilding.%I SET SCHEMA %s', held, home);
         EXECUTE format('DROP TABLE replaced.%I', held);

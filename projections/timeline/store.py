@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from projections.sql import load
 from projections.values import as_json, from_json, storable, storable_or_null
-from schemas.records import Actor, Attachment, TimelineEntryAdded
+from schemas.records import Actor, Attachment, CallFacts, TimelineEntryAdded
 
 if TYPE_CHECKING:
     import asyncpg
@@ -35,11 +35,12 @@ _BY_ID = load(__file__, "by_id")
 _COLUMNS = (
     "id", "event", "customer", "tenant", "sequence", "type", "channel", "direction", "occurred_at", "received_at",
     "conversation", "source", "ticket", "joined_because", "actor", "contact_point", "subject", "text", "attachments",
-    "automatic",
+    "automatic", "call", "about",
 )  # fmt: skip
 _LAST_SEQUENCE = load(__file__, "last_sequence")
 _actor = from_json(Actor)
 _attachments = from_json(list[Attachment])
+_call = from_json(CallFacts)
 
 
 class Mark(NamedTuple):
@@ -70,7 +71,7 @@ def _row(entry: TimelineEntryAdded) -> tuple[object, ...]:
         storable(e.direction), e.occurred_at, e.received_at, storable(e.conversation), storable(e.source), e.ticket,
         storable_or_null(e.joined_because), as_json(e.actor) if e.actor else None, storable_or_null(e.contact_point),
         storable_or_null(e.subject), storable_or_null(e.text), as_json(e.attachments) if e.attachments else None,
-        storable_or_null(e.automatic),
+        storable_or_null(e.automatic), as_json(e.call) if e.call else None, storable_or_null(e.about),
     )  # fmt: skip
 
 
@@ -108,6 +109,8 @@ def _entry(row: asyncpg.Record) -> TimelineEntryAdded:
         text=row["text"],
         attachments=_attachments(row["attachments"]) if row["attachments"] else [],
         automatic=row["automatic"],
+        call=_call(row["call"]) if row["call"] else None,
+        about=row["about"],
     )
 
 

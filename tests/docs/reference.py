@@ -20,6 +20,7 @@ from runtime import metrics
 from runtime.settings import Settings, descriptions
 from schemas.topics import Topic, topics
 from schemas.vocabulary import TYPES
+from tests.docs import figures
 from tests.shared import ROOT
 
 DOCS = ROOT / "docs"
@@ -146,6 +147,10 @@ MADE: dict[tuple[str, str], Callable[[], str]] = {
     ("commands.md", "commands"): commands,
     ("topics.md", "topics"): all_topics,
     ("events.md", "types"): types,
+    ("figures.md", "formulas"): figures.formulas,
+    ("figures.md", "one-day"): figures.one_day,
+    ("figures.md", "repeats"): figures.repeats,
+    ("figures.md", "attribution"): figures.attribution,
 }
 """Page and name of a block to what makes it."""
 

@@ -13,7 +13,8 @@ import yaml
 
 from adapters.cloudevents.receive import STRUCTURED, CloudEvents
 from adapters.contract import Account, Delivery
-from domain.policies import Attributes
+from domain.policies import Attributes, QueueTerms
+from domain.policy_checks import problems
 from domain.policy_reading import read_bundle
 from hub import accounts
 from hub.processes import adapters
@@ -48,6 +49,15 @@ def test_the_policy_is_one() -> None:
     route = bundle.route_for(Attributes("default", "chat", "normal"))
     assert route is not None
     assert route.team == "first-line"
+
+
+def test_the_terms_of_queues_are_terms() -> None:
+    (text,) = examples("figures.md", "yaml")
+    document = {"name": "standard", **yaml.safe_load(text)}
+    assert problems(document) == []
+    bundle = read_bundle(document, version=1)
+    assert bundle.terms_for("shipping") == QueueTerms("shipping"), "the usual terms, written out"
+    assert bundle.terms_for("billing") == QueueTerms("billing", 30 * 1_000_000, 10 * 1_000_000, "sl_strict")
 
 
 def test_the_accounts_can_be_used(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from projections.migrate import migrate
 pytestmark = pytest.mark.postgres
 TABLES = {
     "timeline_entries", "tickets", "sla_clocks", "sla_verdicts", "projector_positions", "customers", "contact_points",
-    "identity_decisions", "identity_suggestions", "configurations",
+    "identity_decisions", "identity_suggestions", "configurations", "contacts",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from consumers.alerts import inbox
 from hub.verify.evidence import Evidence
 from projections.alerts import store as alerts
 from projections.alerts.store import Move
+from projections.contacts import store as contacts
 from projections.migrate import migrate
 from projections.tickets import store as tickets
 from projections.timeline import store as timeline
@@ -112,6 +113,7 @@ async def _fill(connection: Any, evidence: Evidence, settings: Settings) -> None
     await timeline.add(connection, tables.entries)
     await tickets.put(connection, tables.tickets)
     await verdicts.add(connection, tables.verdicts)
+    await contacts.add(connection, tables.entries)
     places = {(name, part): len(log) for name in OUTPUTS for part, log in evidence.logs[name].items()}
     for (name, part), end in places.items():
         await connection.execute(

@@ -90,13 +90,23 @@ async def test_where_nothing_is_wrong_nothing_is_found(evidence: Evidence, setti
     assert found.behind == 0
     compared = found.findings.compared
     topics = [settings.topic(each) for each in (*OUTPUTS, TOPICS.dlq)]
-    tables = ("timeline_entries", "tickets", "sla_verdicts", "alerts")
+    tables = ("timeline_entries", "tickets", "sla_verdicts", "contacts", "alerts")
     for what in (*topics, *tables, "state", "relayed", "decisions", "received", "dead letters of identity"):
         assert compared[what] > 0, f"{what}: a comparison of nothing proves nothing"
     assert compared["received"] == 400
     one = await verify(settings, [1])
     assert one.findings.clean, words(one)
     assert 0 < one.folded < found.folded
+
+
+async def test_a_call_that_is_measured_otherwise_is_different(
+    evidence: Evidence, settings: Settings, connection: Any
+) -> None:
+    await lay_out(evidence, settings)
+    await connection.execute("UPDATE contacts SET outcome = 'answered' WHERE outcome <> 'answered'")
+    found = await verify(settings)
+    assert counts(found)[:2] == (0, 0)
+    assert {line.partition(":")[0] for line in found.findings.lines["different"]} == {"contacts"}, words(found)
 
 
 async def test_records_that_came_again_are_no_difference(evidence: Evidence, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from alembic import op
 from projections import sql
 
 revision = "0008_verdict_owners"
-down_revision = "0005_dead_letter_retries"
+down_revision = "0007_contacts"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""Calls and chats, measured: who waited where for how long, and who answered."""
