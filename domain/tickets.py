@@ -176,7 +176,8 @@ class Moment(NamedTuple):
 @dataclass(slots=True)
 class History:
     """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time; ``interactions`` counts
-    what was no command; ``conversations``: those it consists of, oldest first."""
+    what was no command; ``conversations``: those it consists of, oldest first. ``facts``: what was told of it, with that
+    of the tickets merged into it, in the order of ``order``; ``merged_at``: when it was merged into another itself."""
 
     moments: list[Moment]
     first_ask: Fact | None = None
@@ -188,6 +189,8 @@ class History:
     closes_at: int | None = None
     interactions: int = 0
     conversations: dict[str, None] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+    merged_at: int | None = None
 
 
 def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> History:
@@ -197,7 +200,7 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
     status, person, priority = "open", None, ticket.priority
     queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
     told = Attributes(tenant, opening.channel, priority, ticket.source, team, organisation, queue)
-    found = History([Moment(facts[0].at, facts[0].id, status, told)])
+    found = History([Moment(facts[0].at, facts[0].id, status, told)], facts=facts)
     for fact in facts:
         if status == "resolved" and found.resolved_at is not None:
             closing = found.resolved_at + bundle.close_after
