@@ -412,7 +412,7 @@ def _calls(
             else:
                 backs.append(Cycle("callback", wish.at, wish.id, fact.at, fact.id, "met"))
                 wish = None
-    waits += [Cycle("call_answer", each.at, each.id, call=each) for each in waiting.values()]
+    waits += [_call(each, None, "") for each in waiting.values()]
     if wish is not None:
         backs.append(Cycle("callback", wish.at, wish.id))
     if waits and "call_answer" in wanted:
@@ -421,5 +421,7 @@ def _calls(
         found["callback"] = backs
 
 
-def _call(ask: Fact, end: Fact, kind: str) -> Cycle:
-    return Cycle("call_answer", ask.at, ask.id, end.at, end.id, kind, call=ask)
+def _call(ask: Fact, end: Fact | None, kind: str) -> Cycle:
+    """A call waits whatever the status of its ticket is."""
+    stop, stop_by = (end.at, end.id) if end is not None else (None, "")
+    return Cycle("call_answer", ask.at, ask.id, stop, stop_by, kind, True, ask)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from domain.errors import CommandRefused, Reason
 from domain.policies import PRIORITIES, STATUSES, Attributes, Bundle
 from schemas.casework_state import CustomerState, Fact, TicketState
-from schemas.records import InteractionReceived, TicketCommand
+from schemas.records import CallFacts, InteractionReceived, TicketCommand
 
 #: A customer waits for a person after one of these, unless nobody wrote it.
 ASKS = frozenset(
@@ -160,6 +160,7 @@ def fact_of(event: InteractionReceived, contact_point: str) -> Fact:
         automatic=automatic or (actor is not None and actor.kind in ("bot", "system")),
         contact_point=contact_point,
         command=facts if isinstance(facts, TicketCommand) else None,
+        queue=facts.queue if isinstance(facts, CallFacts) else None,
     )
 
 
