@@ -15,7 +15,7 @@ from operator import attrgetter
 from domain.business_time import Calendar
 from domain.cycles import Cycle
 from domain.errors import DurationInvalid
-from domain.policies import Boundary, Bundle, Policy
+from domain.policies import Attributes, Boundary, Bundle, Policy, Target
 from domain.tickets import FINISHED, History, Moment
 from schemas.casework_state import Fact
 from schemas.records import Interval
@@ -71,7 +71,11 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
         moments = _relevant(moments, started_at, horizon, stop_at is None)
     last = len(moments) - 1
     pieces: list[Piece] = []
+    told: Attributes | None = None
+    policy: Policy | None = None
     chosen: Policy | None = None
+    target: Target | None = None
+    duration: int | None = None
     elapsed = since = used = length = 0
     due_at: int | None = None
     breached_at: int | None = None
@@ -84,9 +88,11 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
             continue  # changed again at the same instant
         if call is not None:
             moment = _of_call(moment, call)
-        policy = bundle.policy_for(moment.attributes)
-        target = policy.targets.get(metric) if policy else None
-        duration = target.durations.get(moment.attributes.priority) if target else None
+        if moment.attributes is not told:
+            told = moment.attributes
+            policy = bundle.policy_for(told)
+            target = policy.targets.get(metric) if policy else None
+            duration = target.durations.get(told.priority) if target else None
         if policy is None or target is None or duration is None:
             if chosen is not None and lapsed is None:
                 if running and due_at is None:
