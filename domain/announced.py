@@ -1,7 +1,7 @@
 """What is to be said of a ticket's clocks: which of them is which cycle again, and what changed since it was last said.
 
 A cycle's number is given out when something is first said of it, and kept: it is known again by the instant at which
-it began, or, when a late event moved that, as the one cycle that instant lies in. Finished cycles stay as they were
+it began then, or, when a late event moved its begin, as the one cycle that instant lies in. Finished cycles stay as they were
 said until something arrives that happened before their end; so a long ticket costs what its newest cycles cost.
 """
 
@@ -146,5 +146,6 @@ def differences(judged: Judged, clock: AnnouncedClock) -> list[tuple[str, int | 
             found.append(("warned", passed[-1], clock.episode))
         if len(clock.warned) < len(passed):
             clock.warned = sorted(passed)
-    clock.begun_at = judged.started_at
+    if not clock.begun_at:
+        clock.begun_at = judged.started_at
     return found

@@ -125,7 +125,7 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
     passed: tuple[int, ...] = ()
     next_at = None
     if not outcome and running:
-        passed, next_at = _look_ahead(bundle.calendars[chosen.calendar], chosen, length, used, since, due_at, now)
+        passed, next_at = _look_ahead(bundle.calendars[chosen.calendar], chosen, length, used, since, due_at, horizon)
     return Judged(
         metric,
         0,
