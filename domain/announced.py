@@ -1,8 +1,8 @@
 """What is to be said of a ticket's clocks: which of them is which cycle again, and what changed since it was last said.
 
 A cycle's number is given out when something is first said of it, and kept: it is known again by the instant at which
-it began then, or, when a late event moved its begin, as the one cycle that instant lies in. Finished cycles stay as they were
-said until something arrives that happened before their end; so a long ticket costs what its newest cycles cost.
+it began then, or, when a late event moved its begin, as the one cycle that instant lies in. Finished cycles stay as
+they were said until something arrives that happened before their end; a long ticket costs what its newest cycles cost.
 """
 
 from __future__ import annotations

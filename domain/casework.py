@@ -198,6 +198,8 @@ class Casework:
                 judged.append((found, said))
                 if found.next_at is not None and (instant is None or found.next_at < instant):
                     instant = found.next_at
+            elif said is not None and (said.outcome or said.warned):  # it was never promised, as a late event shows
+                no_more.append(said)
         gone = [(last, clock) for clock in no_more if (last := said_of_none(clock, course, bundle)) is not None]
         return course, judged, gone, instant
 
