@@ -97,15 +97,28 @@ def judged_again(
 
 def said_of_none(clock: AnnouncedClock, history: History, bundle: Bundle) -> Judged | None:
     """The last word on a cycle that is no more. None if no policy tells its terms any more."""
-    last = history.moments[-1].attributes
+    moment = history.moments[-1]
+    last = moment.attributes
     policies = [bundle.policy_for(last), *bundle.policies]
     policy = next((each for each in policies if each is not None and clock.metric in each.targets), None)
     if policy is None:
         return None
     durations = policy.targets[clock.metric].durations
     target = durations.get(last.priority) or max(durations.values())
+    at, by = clock.begun_at, moment.by
     return Judged(
-        clock.metric, clock.cycle, "", "cancelled", policy, bundle, target, 0, clock.begun_at, "", [], ended_at=None
+        metric=clock.metric,
+        cycle=clock.cycle,
+        outcome="",
+        state="cancelled",
+        policy=policy,
+        bundle=bundle,
+        target=target,
+        elapsed=0,
+        started_at=at,
+        started_by=by,
+        pieces=[(at, at, 0, moment, by, False, policy, target)],  # it lasted no time
+        ended_at=at,
     )
 
 

@@ -88,7 +88,7 @@ class Casework:
 
     def judged(self, customer: str, ticket: str) -> list[Judged]:
         """A ticket's clocks as they stand at ``reached``; none of a ticket that is not held. Changes nothing."""
-        state = self.customers[customer] if customer in self.customers else None
+        state = self.customers.get(customer)
         held = next((each for each in state.tickets if each.id == ticket), None) if state else None
         return [found for found, _ in self._judge(state, held)[1]] if state and held else []
 

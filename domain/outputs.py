@@ -95,7 +95,7 @@ def _held(judged: Judged) -> Moment | None:
     """Whose verdict it is: who owned the ticket when the target was used up, else who owned it last."""
     at = judged.breached_at
     if at is not None:
-        for begin, end, _, moment, _, _ in judged.pieces:
+        for begin, end, _, moment, *_ in judged.pieces:
             if begin <= at <= end:
                 return moment
     return judged.pieces[-1][3] if judged.pieces else None

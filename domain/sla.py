@@ -26,8 +26,9 @@ _at = attrgetter("at")
 
 
 #: A stretch of a clock in which nothing that matters changed: begin, end, counted (microseconds of working time), the
-#: ticket's moment, the event that ended it, and whether the clock ran. A plain tuple: most are never looked at.
-Piece = tuple[int, int, int, Moment, str, bool]
+#: ticket's moment, the event that ended it, whether the clock ran, and the policy and target that were promised then,
+#: None and 0 where nothing was. A plain tuple: most are never looked at.
+Piece = tuple[int, int, int, Moment, str, bool, Policy | None, int]
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
         begin = moment.at if moment.at > started_at else started_at
         end, ended_by = (horizon, stop_by or NOW) if index == last else (moments[index + 1].at, moments[index + 1].by)
         if end <= begin and index != last:
-            continue  # changed again at the same instant
+            continue  # what held for no time changes nothing: no evidence shows it
         if call is not None:
             moment = _of_call(moment, call)
         if moment.attributes is not told:
@@ -99,7 +100,7 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
                     due_at = _used_up(bundle.calendars[chosen.calendar], since, length - used, chosen.boundary)
                 lapsed = (begin, moment.by, len(pieces))
             running = False
-            pieces.append((begin, end, 0, moment, ended_by, False))
+            pieces.append((begin, end, 0, moment, ended_by, False, None, 0))
             continue
         lapsed = None
         running = moment.status not in target.pauses and (counts_closed or moment.status not in FINISHED)
@@ -114,7 +115,7 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
                 if breached_at is None and due_at is not None and (end > due_at or left < 0):
                     breached_at = due_at  # it stays, whatever comes later
             elapsed += counted
-        pieces.append((begin, end, counted, moment, ended_by, running))
+        pieces.append((begin, end, counted, moment, ended_by, running, policy, duration))
     if chosen is None:
         return None
     if lapsed is not None:  # nothing promises it any more: neither met nor breached
@@ -205,8 +206,9 @@ def evidence(judged: Judged) -> list[Interval]:
     """The intervals whose ``counted`` sum to ``elapsed``: who owned the ticket, in which state, from what to what."""
     began_by = judged.started_by
     found: list[Interval] = []
-    for begin, end, counted, moment, ended_by, running in judged.pieces:
+    for begin, end, counted, moment, ended_by, running, policy, target in judged.pieces:
         told = moment.attributes
+        same = policy is None or (policy is judged.policy and target == judged.target)  # then the verdict names it
         found.append(
             Interval(
                 begin=begin,
@@ -220,6 +222,11 @@ def evidence(judged: Judged) -> list[Interval]:
                 person=moment.person,
                 running=running,
                 queue=told.queue,
+                policy=None if same or policy is None else policy.name,
+                target=None if same else target,
+                calendar=None if same or policy is None else policy.calendar,
+                calendar_digest=None if same or policy is None else judged.bundle.calendars[policy.calendar].digest,
+                boundary=None if same or policy is None else policy.boundary,
             )
         )
         began_by = ended_by
