@@ -59,7 +59,8 @@ class Reading(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class AlertKey:
-    """What makes two alerts the same one. ``threshold``: percent of the target for a warning, 0 for a breach."""
+    """What makes two alerts the same one. ``threshold`` of a warning: percent of the target or, below zero, seconds
+    before the due; 0 for a breach."""
 
     ticket: str
     metric: str
@@ -242,7 +243,9 @@ def summary(alert: Alert) -> str:
     if alert.key.kind == Kind.BREACH:
         late = told.elapsed - told.target
         return f"{_upper(promise)} was {due} and is {f'{span(late)} late' if late >= SECOND else 'now late'}, {owner}."
-    return f"{_upper(promise)} is {due}, with {alert.key.threshold} % of the time used up, {owner}."
+    threshold = alert.key.threshold
+    how_far = f"with {threshold} % of the time used up" if threshold > 0 else f"within {span(-threshold * SECOND)}"
+    return f"{_upper(promise)} is {due}, {how_far}, {owner}."
 
 
 _OVER = {

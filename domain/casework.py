@@ -9,6 +9,8 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 
+from domain.announced import differences, judged_again, looks, said_of_none, withdrawn
+from domain.cycles import cycles_of
 from domain.outputs import Output, clock_of, digest_of, entry_of, verdict_of, view_of
 from domain.policies import EMPTY, Attributes, Bundle
 from domain.shelf import Shelf
@@ -32,7 +34,6 @@ from schemas.records import (
 SECOND = 1_000_000
 RECENT = 64
 DAY = 86_400 * 1_000_000
-METRICS = ("first_response", "resolution")
 
 
 class Casework:
@@ -62,7 +63,7 @@ class Casework:
         if planned == -1:
             state = unpack(packed)
             for ticket in state.tickets:
-                ticket.instant = self._judge(state, ticket)[2]
+                ticket.instant = self._judge(state, ticket)[-1]
             self._plan(customer, state)
             packed = pack(state)
         elif planned is not None:
@@ -87,8 +88,9 @@ class Casework:
 
     def judged(self, customer: str, ticket: str) -> list[Judged]:
         """A ticket's clocks as they stand at ``reached``; none of a ticket that is not held. Changes nothing."""
-        state = self.customers[customer] if customer in self.customers else None
-        return next((self._judge(state, each)[1] for each in state.tickets if each.id == ticket), []) if state else []
+        state = self.customers.get(customer)
+        held = next((each for each in state.tickets if each.id == ticket), None) if state else None
+        return [found for found, _ in self._judge(state, held)[1]] if state and held else []
 
     def received(self, customer: str, contact_point: str, event: InteractionReceived) -> list[Output]:
         """Fold one event of a customer. Returns nothing for one that was folded before.
@@ -123,9 +125,10 @@ class Casework:
                 ticket.facts.append(fact)
             else:
                 insort(ticket.facts, fact, key=order)
+            since = fact.at
             if ticket.bundle != bundle.version:
-                ticket.bundle = bundle.version
-            outputs += self._publish(customer, known, ticket, event.id, max(self.reached, event.received_at))
+                ticket.bundle, since = bundle.version, 0
+            outputs += self._publish(customer, known, ticket, event.id, max(self.reached, event.received_at), since)
         self._plan(customer, known)
         return outputs
 
@@ -140,7 +143,7 @@ class Casework:
             self._touched[customer] = None
             for ticket in state.tickets:
                 if ticket.instant is not None and ticket.instant <= self.reached:  # to the others time did nothing yet
-                    outputs += self._publish(customer, state, ticket, "time", self.reached)
+                    outputs += self._publish(customer, state, ticket, "time", self.reached, ticket.instant)
             self._put_away(customer, state)
             if customer in self.customers:
                 self._plan(customer, state)
@@ -169,21 +172,36 @@ class Casework:
             self._planned[customer] = state.planned
             heapq.heappush(self._heap, (state.planned, customer))
 
-    def _judge(self, state: CustomerState, ticket: TicketState) -> tuple[History, list[Judged], int | None]:
+    def _judge(
+        self, state: CustomerState, ticket: TicketState, since: int = 0
+    ) -> tuple[History, list[tuple[Judged, AnnouncedClock | None]], list[tuple[Judged, AnnouncedClock]], int | None]:
+        """The ticket's course, its clocks with what was said of each, those that are no more, and when to look again.
+
+        ``since``: nothing that happened before it changed, so cycles that ended before stay as they were said.
+        """
         bundle = self.bundles[ticket.bundle]
         course = history(ticket, state.tenant, bundle, self.reached)
-        judged: list[Judged] = []
-        finished = {clock.metric: clock.version for clock in ticket.clocks if clock.outcome and clock.version}
-        for metric in METRICS:
-            found = judge(metric, course, self.bundles.get(finished.get(metric, -1), bundle), self.reached)
-            if metric in finished and (found is None or not found.outcome):
-                found = judge(metric, course, bundle, self.reached)
+        wanted = bundle.promised
+        for clock in ticket.clocks:
+            if clock.metric not in wanted:
+                wanted |= {clock.metric}
+        to_see, no_more = looks(ticket.clocks, cycles_of(course, bundle, wanted), since)
+        judged: list[tuple[Judged, AnnouncedClock | None]] = []
+        instant = course.closes_at
+        for cycle, said, number in to_see:
+            if said is not None and said.outcome and said.version != bundle.version:
+                found = judged_again(cycle, said, course, bundle, self.bundles, self.reached)
+            else:
+                found = judge(cycle, course, bundle, self.reached)
             if found is not None:
-                judged.append(found)
-        upcoming = [each.next_at for each in judged if each.next_at is not None]
-        if course.closes_at is not None:
-            upcoming.append(course.closes_at)
-        return course, judged, min(upcoming, default=None)
+                found.cycle = number
+                judged.append((found, said))
+                if found.next_at is not None and (instant is None or found.next_at < instant):
+                    instant = found.next_at
+            elif said is not None and (said.outcome or said.warned):  # it was never promised, as a late event shows
+                no_more.append(said)
+        gone = [(last, clock) for clock in no_more if (last := said_of_none(clock, course, bundle)) is not None]
+        return course, judged, gone, instant
 
     def _publish(
         self,
@@ -192,19 +210,28 @@ class Casework:
         ticket: TicketState,
         cause: str,
         judged_at: int,
+        since: int = 0,
     ) -> list[Output]:
-        course, judged, ticket.instant = self._judge(state, ticket)
+        course, judged, gone, ticket.instant = self._judge(state, ticket, since)
         ticket.closed_at = course.closed_at
         verdicts: list[Output] = []
         clocks: list[Clock] = []
-        for each in judged:
-            clock = _announced(ticket, each)
-            for outcome, threshold, episode in _differences(each, clock, self.reached):
+        for each, said in judged:
+            clock = said or AnnouncedClock(each.metric, each.cycle, warned=[])
+            for outcome, threshold, episode in differences(each, clock):
                 clock.revision += 1
                 verdicts.append(
                     verdict_of(customer, state, ticket, each, clock, outcome, threshold, episode, judged_at, cause)
                 )
+            if said is None and clock.revision:
+                ticket.clocks.append(clock)
             clocks.append(clock_of(each, clock))
+        for each, clock in gone:
+            outcome, threshold, episode = withdrawn(clock)
+            clock.revision += 1
+            verdicts.append(
+                verdict_of(customer, state, ticket, each, clock, outcome, threshold, episode, judged_at, cause)
+            )
         view = view_of(customer, state, ticket, course, clocks, judged_at, cause)
         digest = digest_of(view)
         if digest == ticket.digest:
@@ -219,15 +246,6 @@ def _was_folded(event: str, state: CustomerState) -> bool:
     if event in state.recent:
         return True
     return len(state.recent) == RECENT and any(fact.id == event for ticket in state.tickets for fact in ticket.facts)
-
-
-def _announced(ticket: TicketState, judged: Judged) -> AnnouncedClock:
-    """What was published of this clock so far."""
-    for clock in ticket.clocks:
-        if clock.metric == judged.metric and clock.cycle == judged.cycle:
-            return clock
-    ticket.clocks.append(AnnouncedClock(judged.metric, judged.cycle, warned=[]))
-    return ticket.clocks[-1]
 
 
 def _named(event: InteractionReceived) -> str | None:
@@ -257,33 +275,3 @@ def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str |
         clocks=[],
         source=event.source,
     )
-
-
-def _differences(judged: Judged, clock: AnnouncedClock, reached: int) -> list[tuple[str, int | None, int]]:
-    """What has to be said of a clock now: (outcome, warning percent, episode); ``clock`` is brought up to it.
-
-    A warning that is no longer true (the due moved later) may come again, in a new episode.
-    """
-    found: list[tuple[str, int | None, int]] = []
-    if clock.outcome and clock.outcome != judged.outcome:
-        found.append(("retracted", None, clock.episode))
-        clock.episode += 1
-        clock.outcome, clock.version = "", 0
-        clock.warned = []
-        clock.ended = False
-    if not clock.outcome and judged.outcome:
-        clock.outcome, clock.version = judged.outcome, judged.bundle.version
-        found.append((judged.outcome, None, clock.episode))
-    if clock.outcome == "breached" and clock.ended != (judged.ended_at is not None):
-        clock.ended = judged.ended_at is not None
-        if clock.ended:
-            found.append(("ended", None, clock.episode))
-    if not judged.outcome and judged.state == "running" and (clock.warned or judged.passed):
-        if any(percent not in judged.passed for percent in clock.warned):
-            clock.warned = [percent for percent in clock.warned if percent in judged.passed]
-            clock.episode += 1
-        fresh = [percent for percent in judged.passed if percent not in clock.warned]
-        if fresh and max(fresh) > max(clock.warned, default=0):
-            found.append(("warned", max(fresh), clock.episode))
-        clock.warned = sorted({*clock.warned, *fresh})
-    return found

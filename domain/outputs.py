@@ -9,9 +9,8 @@ import hashlib
 import uuid
 from operator import attrgetter
 
-from domain.policies import Attributes
 from domain.sla import Judged, evidence
-from domain.tickets import History
+from domain.tickets import History, Moment
 from schemas.casework_state import AnnouncedClock, CustomerState, TicketState, fingerprint
 from schemas.records import Clock, InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 
@@ -52,8 +51,9 @@ def verdict_of(
     judged_at: int,
     cause: str,
 ) -> SlaVerdictIssued:
-    """What is said of a clock now, with its evidence. ``threshold``: the percent of a warning, else None."""
-    owner = _owner(judged)
+    """What is said of a clock now, with its evidence. ``threshold``: of a warning, as in its policy."""
+    held = _held(judged)
+    owner = held.attributes if held else None
     calendar = judged.bundle.calendars[judged.policy.calendar]
     late = outcome == "breached" and judged.breached_at is not None and judged_at - judged.breached_at > LATE
     return SlaVerdictIssued(
@@ -86,16 +86,19 @@ def verdict_of(
         organisation=owner.organisation if owner else None,
         quiet="found_late" if late else None,
         evidence=evidence(judged),
+        person=held.person if held else None,
+        queue=owner.queue if owner else None,
     )
 
 
-def _owner(judged: Judged) -> Attributes | None:
+def _held(judged: Judged) -> Moment | None:
     """Whose verdict it is: who owned the ticket when the target was used up, else who owned it last."""
     at = judged.breached_at
-    for piece in judged.pieces:
-        if at is not None and piece.begin <= at <= piece.end:
-            return piece.moment.attributes
-    return judged.pieces[-1].moment.attributes if judged.pieces else None
+    if at is not None:
+        for begin, end, _, moment, *_ in judged.pieces:
+            if begin <= at <= end:
+                return moment
+    return judged.pieces[-1][3] if judged.pieces else None
 
 
 def entry_of(

@@ -173,11 +173,14 @@ class Bundle:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _chosen: dict[tuple[object, ...], Policy | None] = field(default_factory=dict, compare=False, repr=False)
     _compared: int = field(default=0, init=False, compare=False, repr=False)
+    promised: frozenset[str] = field(init=False, compare=False, repr=False)
+    """The metrics that any of the policies promises: no other is worth a walk over a ticket's facts."""
 
     def __post_init__(self) -> None:
         # What a ticket is about has endlessly many values: no part of a key that no policy looks at.
         told = any(name == "about" for policy in self.policies for name, _ in policy.match.conditions)
         object.__setattr__(self, "_compared", len(MATCHABLE) if told else len(MATCHABLE) - 1)
+        object.__setattr__(self, "promised", frozenset(name for policy in self.policies for name in policy.targets))
 
     def policy_for(self, attributes: Attributes) -> Policy | None:
         """The first policy, in order, whose match holds."""

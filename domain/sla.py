@@ -1,43 +1,43 @@
-"""Clocks: what became of each promise on a ticket, judged whole from its history, with the evidence for it.
+"""Clocks: what became of each cycle of a promise, judged whole from its ticket's history, with the evidence for it.
 
 An instant counts as breached when it is later than the due; under the boundary ``next_open`` that is the same as more
-working time than the target. Nothing here knows what was published before; ``domain.casework`` compares.
+working time than the target. When a cycle begins and ends is ``domain.cycles``; nothing here knows what was published
+before, which is ``domain.announced``.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import attrgetter
 
 from domain.business_time import Calendar
+from domain.cycles import Cycle
 from domain.errors import DurationInvalid
-from domain.policies import Boundary, Bundle, Policy
+from domain.policies import Attributes, Boundary, Bundle, Policy, Target
 from domain.tickets import FINISHED, History, Moment
+from schemas.casework_state import Fact
 from schemas.records import Interval
 
 NOW = "now"
+SECOND = 1_000_000
+_at = attrgetter("at")
 
 
-class Piece(NamedTuple):
-    """A stretch of a clock in which nothing that matters changed. ``counted``: microseconds of working time;
-    ``policy`` and ``target``: what was promised then."""
-
-    begin: int
-    end: int
-    counted: int
-    moment: Moment
-    ended_by: str
-    running: bool
-    policy: Policy
-    target: int
+#: A stretch of a clock in which nothing that matters changed: begin, end, counted (microseconds of working time), the
+#: ticket's moment, the event that ended it, whether the clock ran, and the policy and target that were promised then,
+#: None and 0 where nothing was. A plain tuple: most are never looked at.
+Piece = tuple[int, int, int, Moment, str, bool, Policy | None, int]
 
 
 @dataclass(slots=True)
 class Judged:
     """One cycle of one promise. ``outcome``: met, breached, cancelled, or empty while it is open.
 
-    ``due_at`` is None while it stands still; ``passed``: the warning percents reached; ``next_at``: the next instant at
-    which time alone changes something. All instants and durations are microseconds.
+    ``cycle``: its number, 0 until it was given one. ``due_at`` is None while it stands still; ``passed``: the warnings
+    reached, in the order in which they were (a percent, or below zero seconds before the due); ``next_at``: the next
+    instant at which time alone changes something. All instants and durations are microseconds.
     """
 
     metric: str
@@ -58,60 +58,52 @@ class Judged:
     next_at: int | None = None
 
 
-def judge(metric: str, history: History, bundle: Bundle, now: int) -> Judged | None:
-    """What became of a metric's promise by ``now``. None when no policy promises it, or it has not begun."""
-    if metric == "first_response":
-        ask = history.first_ask
-        if ask is None:
-            return None
-        answer = history.first_answer
-        stop, stop_by, kind = (answer.at, answer.id, "met") if answer else (None, "", "")
-        finished = _first_finished(history, ask.at)
-        if finished is not None and (stop is None or finished.at < stop):
-            stop, stop_by, kind = finished.at, finished.by, "cancelled"
-        return _run(metric, history, bundle, now, (ask.at, ask.id), (stop, stop_by, kind))
-    first, last = history.moments[0], history.moments[-1]
-    if last.status in FINISHED and history.resolved_at is not None:
-        by = next(moment.by for moment in reversed(history.moments) if moment.at <= history.resolved_at)
-        return _run(metric, history, bundle, now, (first.at, first.by), (history.resolved_at, by, "met"))
-    return _run(metric, history, bundle, now, (first.at, first.by), (None, "", ""))
+def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | None:
+    """What became of a cycle by ``now``. None when no policy promises it.
 
-
-def _first_finished(history: History, since: int) -> Moment | None:
-    return next((moment for moment in history.moments if moment.status in FINISHED and moment.at >= since), None)
-
-
-def _run(
-    metric: str, history: History, bundle: Bundle, now: int, start: tuple[int, str], stop: tuple[int | None, str, str]
-) -> Judged | None:
-    """One walk over the ticket's moments: the pieces, what they add up to, and where that exceeds the target."""
-    started_at, started_by = start
-    stop_at, stop_by, kind = stop
-    horizon = stop_at if stop_at is not None else max(now, history.moments[-1].at, started_at)
-    moments = _relevant(history.moments, started_at, horizon, stop_at is None)
+    One walk over what the ticket was while the cycle ran: the pieces, what they add up to, and where that exceeds the
+    target. They are contiguous from the cycle's begin; where no policy promised anything, or the clock stood, they
+    count nothing. When the promise lapses for good, the cycle is cancelled.
+    """
+    metric, started_at, started_by, stop_at, stop_by, kind, counts_closed, call = cycle
+    moments: Sequence[Moment] = history.moments
+    horizon = stop_at if stop_at is not None else max(now, moments[-1].at, started_at)
+    if len(moments) > 1:
+        moments = _relevant(moments, started_at, horizon, stop_at is None)
     last = len(moments) - 1
     pieces: list[Piece] = []
+    told: Attributes | None = None
+    policy: Policy | None = None
     chosen: Policy | None = None
+    target: Target | None = None
+    duration: int | None = None
     elapsed = since = used = length = 0
     due_at: int | None = None
     breached_at: int | None = None
     running = False
+    lapsed: tuple[int, str, int] | None = None
     for index, moment in enumerate(moments):
         begin = moment.at if moment.at > started_at else started_at
         end, ended_by = (horizon, stop_by or NOW) if index == last else (moments[index + 1].at, moments[index + 1].by)
-        if end <= begin and index != last:  # what held for no time changes nothing: no evidence shows it
-            continue
-        policy = bundle.policy_for(moment.attributes)
-        target = policy.targets.get(metric) if policy else None
-        duration = target.durations.get(moment.attributes.priority) if target else None
+        if end <= begin and index != last:
+            continue  # what held for no time changes nothing: no evidence shows it
+        if call is not None:
+            moment = _of_call(moment, call)
+        if moment.attributes is not told:
+            told = moment.attributes
+            policy = bundle.policy_for(told)
+            target = policy.targets.get(metric) if policy else None
+            duration = target.durations.get(told.priority) if target else None
         if policy is None or target is None or duration is None:
-            if chosen is not None:  # nothing promises it any more: neither met nor breached
+            if chosen is not None and lapsed is None:
                 if running and due_at is None:
                     due_at = _used_up(bundle.calendars[chosen.calendar], since, length - used, chosen.boundary)
-                stop_at, stop_by, kind, running = begin, moment.by, "cancelled", False
-                break
+                lapsed = (begin, moment.by, len(pieces))
+            running = False
+            pieces.append((begin, end, 0, moment, ended_by, False, None, 0))
             continue
-        running = moment.status not in target.pauses and moment.status not in FINISHED
+        lapsed = None
+        running = moment.status not in target.pauses and (counts_closed or moment.status not in FINISHED)
         chosen, length, since, used, due_at = policy, duration, begin, elapsed, None
         counted = 0
         if running:
@@ -123,17 +115,21 @@ def _run(
                 if breached_at is None and due_at is not None and (end > due_at or left < 0):
                     breached_at = due_at  # it stays, whatever comes later
             elapsed += counted
-        pieces.append(Piece(begin, end, counted, moment, ended_by, running, policy, duration))
+        pieces.append((begin, end, counted, moment, ended_by, running, policy, duration))
     if chosen is None:
         return None
+    if lapsed is not None:  # nothing promises it any more: neither met nor breached
+        stop_at, _, kept = lapsed
+        kind = "cancelled"
+        del pieces[kept:]
     outcome = "breached" if breached_at is not None else kind
     passed: tuple[int, ...] = ()
     next_at = None
     if not outcome and running:
-        passed, next_at = _look_ahead(bundle.calendars[chosen.calendar], chosen, length, used, since, due_at, now)
+        passed, next_at = _look_ahead(bundle.calendars[chosen.calendar], chosen, length, used, since, due_at, horizon)
     return Judged(
         metric,
-        1,
+        0,
         outcome,
         _state(outcome, stop_at is not None, running),
         chosen,
@@ -151,6 +147,12 @@ def _run(
     )
 
 
+def _of_call(moment: Moment, call: Fact) -> Moment:
+    """What a waiting call is matched on: its own channel, and the queue it waits in."""
+    told = moment.attributes
+    return moment._replace(attributes=told._replace(channel=call.channel, queue=call.queue or told.queue))
+
+
 def _used_up(calendar: Calendar, begin: int, left: int, boundary: Boundary) -> int | None:
     """When ``left`` is used up; None when the calendar opens so seldom that it lies beyond all instants it knows."""
     try:
@@ -159,17 +161,12 @@ def _used_up(calendar: Calendar, begin: int, left: int, boundary: Boundary) -> i
         return None
 
 
-def _relevant(moments: list[Moment], start: int, horizon: int, is_open: bool) -> list[Moment]:
+def _relevant(moments: Sequence[Moment], start: int, horizon: int, is_open: bool) -> Sequence[Moment]:
     """The moments that hold from ``start`` on; what changes at the very instant a clock stops no longer concerns it."""
-    if len(moments) == 1:
-        return moments
-    first = 0
-    for index, moment in enumerate(moments):
-        if moment.at <= start:
-            first = index
-    if is_open:
-        return moments[first:]
-    return [m for i, m in enumerate(moments[first:]) if i == 0 or m.at < horizon]
+    first = 0 if moments[1].at > start else bisect_right(moments, start, key=_at) - 1
+    if is_open or moments[-1].at < horizon:
+        return moments[first:] if first else moments
+    return moments[first : max(bisect_left(moments, horizon, key=_at), first + 1)]
 
 
 def _state(outcome: str, ended: bool, running: bool) -> str:
@@ -182,46 +179,55 @@ def _look_ahead(
     calendar: Calendar, policy: Policy, target: int, used: int, since: int, due_at: int | None, now: int
 ) -> tuple[tuple[int, ...], int | None]:
     """Warnings that are reached, and when time alone changes something next; ``used`` of ``target`` up to ``since``."""
-    passed: list[int] = []
+    reached: list[tuple[int, int]] = []
     upcoming = None if due_at is None else due_at + 1
-    for percent in policy.warnings:
-        left = target * percent // 100 - used
-        at = _used_up(calendar, since, left, policy.boundary) if left > 0 else since
+    for threshold in policy.warnings:
+        if threshold < 0:  # so long before the due, by the clock on the wall
+            at = None if due_at is None else due_at + threshold * SECOND
+        else:
+            left = target * threshold // 100 - used
+            at = _used_up(calendar, since, left, policy.boundary) if left > 0 else since
         if at is None:
             continue
         if at <= now:
-            passed.append(percent)
+            reached.append((at, threshold))
         elif upcoming is None or at < upcoming:
             upcoming = at
-    return tuple(passed), upcoming
+    if len(reached) > 1:
+        reached.sort(key=_reached_at)
+    return tuple(threshold for _, threshold in reached), upcoming
+
+
+def _reached_at(reached: tuple[int, int]) -> int:
+    return reached[0]
 
 
 def evidence(judged: Judged) -> list[Interval]:
     """The intervals whose ``counted`` sum to ``elapsed``: who owned the ticket, in which state, from what to what."""
     began_by = judged.started_by
     found: list[Interval] = []
-    for piece in judged.pieces:
-        told, policy = piece.moment.attributes, piece.policy
-        same = policy is judged.policy and piece.target == judged.target  # then the verdict itself names it
+    for begin, end, counted, moment, ended_by, running, policy, target in judged.pieces:
+        told = moment.attributes
+        same = policy is None or (policy is judged.policy and target == judged.target)  # then the verdict names it
         found.append(
             Interval(
-                begin=piece.begin,
-                end=piece.end,
-                counted=piece.counted,
+                begin=begin,
+                end=end,
+                counted=counted,
                 began_by=began_by,
-                ended_by=piece.ended_by,
-                state=piece.moment.status,
+                ended_by=ended_by,
+                state=moment.status,
                 team=told.team,
                 organisation=told.organisation,
-                person=piece.moment.person,
-                running=piece.running,
+                person=moment.person,
+                running=running,
                 queue=told.queue,
-                policy=None if same else policy.name,
-                target=None if same else piece.target,
-                calendar=None if same else policy.calendar,
-                calendar_digest=None if same else judged.bundle.calendars[policy.calendar].digest,
-                boundary=None if same else policy.boundary,
+                policy=None if same or policy is None else policy.name,
+                target=None if same else target,
+                calendar=None if same or policy is None else policy.calendar,
+                calendar_digest=None if same or policy is None else judged.bundle.calendars[policy.calendar].digest,
+                boundary=None if same or policy is None else policy.boundary,
             )
         )
-        began_by = piece.ended_by
+        began_by = ended_by
     return found

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from domain.errors import CommandRefused, Reason
 from domain.policies import PRIORITIES, STATUSES, Attributes, Bundle
 from schemas.casework_state import CustomerState, Fact, TicketState
-from schemas.records import InteractionReceived, TicketCommand
+from schemas.records import CallFacts, InteractionReceived, TicketCommand
 
 #: A customer waits for a person after one of these, unless nobody wrote it.
 ASKS = frozenset(
@@ -160,6 +160,7 @@ def fact_of(event: InteractionReceived, contact_point: str) -> Fact:
         automatic=automatic or (actor is not None and actor.kind in ("bot", "system")),
         contact_point=contact_point,
         command=facts if isinstance(facts, TicketCommand) else None,
+        queue=facts.queue if isinstance(facts, CallFacts) else None,
     )
 
 
@@ -176,7 +177,9 @@ class Moment(NamedTuple):
 @dataclass(slots=True)
 class History:
     """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time; ``interactions`` counts
-    what was no command; ``conversations``: those it consists of, oldest first."""
+    what was no command; ``conversations``: those it consists of, oldest first. ``facts``: what was told of it and
+    of tickets merged into it, in the order of ``order``, and ``since`` from when on one of the latter counts here;
+    ``merged_at``: when it was merged into another itself. ``opened_at``, ``opened_by``: where its work begins."""
 
     moments: list[Moment]
     first_ask: Fact | None = None
@@ -188,6 +191,11 @@ class History:
     closes_at: int | None = None
     interactions: int = 0
     conversations: dict[str, None] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+    since: dict[str, int] = field(default_factory=dict)
+    merged_at: int | None = None
+    opened_at: int = 0
+    opened_by: str = ""
 
 
 def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> History:
@@ -197,7 +205,8 @@ def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> Histo
     status, person, priority = "open", None, ticket.priority
     queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
     told = Attributes(tenant, opening.channel, priority, ticket.source, team, organisation, queue)
-    found = History([Moment(facts[0].at, facts[0].id, status, told)])
+    begin = Moment(facts[0].at, facts[0].id, status, told)
+    found = History([begin], facts=facts, opened_at=begin.at, opened_by=begin.by)
     for fact in facts:
         if status == "resolved" and found.resolved_at is not None:
             closing = found.resolved_at + bundle.close_after

@@ -52,7 +52,8 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
     """What was published of one cycle of one promise. ``outcome``: met, breached, cancelled, or empty while it runs.
 
     ``version``: the bundle a finished cycle was judged by, which it keeps. ``revision``: number of verdicts so far.
-    ``ended``: a breached promise was done at last, and that was said.
+    ``ended``: a breached promise was done at last, and that was said. ``begun_at``: when the cycle began, by which it
+    is known again; 0 in a state that was written before this was kept.
     """
 
     metric: str
@@ -63,6 +64,7 @@ class AnnouncedClock(msgspec.Struct, array_like=True):
     episode: int = 0
     version: int = 0
     ended: bool = False
+    begun_at: int = 0
 
 
 class TicketState(msgspec.Struct, array_like=True):

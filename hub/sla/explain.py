@@ -93,7 +93,7 @@ async def _read(settings: Settings, wanted: str, metric: str, err: Console) -> E
             running = await _running(settings, ticket, now, err)
         if running is not None:
             running = [each for each in running if metric in ("", each.metric)]
-        named = {piece.ended_by for each in running or () for piece in each.pieces}
+        named = {stretch.ended_by for each in running or () for stretch in evidence(each)}
         async with reading(pool) as connection:
             basis = await basis_of(connection, issued, named)
     finally:

@@ -238,6 +238,8 @@ def test_what_an_alert_says() -> None:
         f"The first response promised within 1 h on ticket {TICKET} is due 2026-03-05 14:00 UTC, with 75 % of the time"
         " used up, owned by team support of vendor-a."
     )
+    lead = summary(Alert(warning(-900), Phase.OPEN, verdict("warned", 1, threshold=-900)))
+    assert lead.endswith("is due 2026-03-05 14:00 UTC, within 15 min, owned by team support of vendor-a.")
     closed = Alert(breach(), Phase.RESOLVE, opened, verdict("retracted", 2), Because.RETRACTED)
     assert summary(closed).startswith("Over: the first response")
     assert notes(closed)["reason"] == "retracted"
