@@ -7,15 +7,19 @@ and the same state, whatever the machine's clock says. ``reached`` is the time t
 from __future__ import annotations
 
 import heapq
-from bisect import insort
+from copy import copy
 
+from domain import escalations, loose, merges
 from domain.announced import differences, judged_again, looks, said_of_none, withdrawn
 from domain.cycles import cycles_of
+from domain.errors import CommandRefused
+from domain.joining import Because, Placement, place, root_of
 from domain.outputs import Output, clock_of, digest_of, entry_of, verdict_of, view_of
 from domain.policies import EMPTY, Attributes, Bundle
 from domain.shelf import Shelf
 from domain.sla import Judged, judge
-from domain.tickets import History, check_command, fact_of, history, order, place
+from domain.ticket_rules import MERGED, UNMERGED, May, Refused, check_command, decide, may
+from domain.tickets import CONTEXT, History, fact_of, history, sort_in
 from schemas.casework_state import (
     AnnouncedClock,
     CustomerState,
@@ -28,7 +32,7 @@ from schemas.casework_state import (
 from schemas.records import (
     Clock,
     InteractionReceived,
-    TicketCommand,
+    SlaVerdictIssued,
 )
 
 SECOND = 1_000_000
@@ -39,12 +43,13 @@ DAY = 86_400 * 1_000_000
 class Casework:
     """The customers of one partition, and the clocks that run for them."""
 
-    def __init__(self, retention_days: int = 35) -> None:
+    def __init__(self, retention_days: int = 35, may: May = may) -> None:
         self.customers = Shelf()
         self.bundles: dict[int, Bundle] = {0: EMPTY}
         self.current: dict[str, int] = {}
         self.reached = 0
         self._retention = retention_days * DAY
+        self._may = may
         self._heap: list[tuple[int, str]] = []
         self._planned: dict[str, int] = {}
         self._touched: dict[str, None] = {}
@@ -100,12 +105,16 @@ class Casework:
         state = self.customers.get(customer)
         if state is not None and _was_folded(event.id, state):
             return []
-        if isinstance(event.facts, TicketCommand):
-            check_command(event.type, event.facts)
         known = state or CustomerState(tenant=event.tenant, sequence=event.received_at // SECOND)
-        fact = fact_of(event, contact_point)
         bundle = self.bundles[self.current.get(event.tenant, 0)]
-        placement = place(fact, known, bundle, _named(event))
+        fact = fact_of(event, contact_point, bundle)
+        if fact.command is not None:
+            check_command(event.type, fact.command)
+        placement = place(fact, known, bundle, event)
+        course = None
+        if fact.command is not None and placement.holder is not None:
+            because, course = self._decide(fact, known, placement.holder, event, bundle)
+            placement = placement._replace(because=because)
         if state is None:
             self.customers[customer] = known
         known.sequence += 1
@@ -113,23 +122,101 @@ class Casework:
         known.recent.append(event.id)
         del known.recent[:-RECENT]
         self._touched[customer] = None
-        outputs: list[Output] = [entry_of(customer, known, event, contact_point, placement.ticket, placement.because)]
-        if placement.ticket is not None:
-            fact.ticket, fact.because = placement.ticket, placement.because
-            if placement.opens:
-                ticket = _open(fact, event, bundle, placement.follows)
-                known.tickets.append(ticket)
-            else:
-                ticket = next(each for each in known.tickets if each.id == placement.ticket)
-            if not ticket.facts or order(ticket.facts[-1]) <= order(fact):
-                ticket.facts.append(fact)
-            else:
-                insort(ticket.facts, fact, key=order)
-            since = fact.at
+        outputs: list[Output] = [entry_of(customer, known, event, fact, placement)]
+        tickets, since = self._take(known, fact, placement, event, bundle)
+        for ticket in tickets:
             if ticket.bundle != bundle.version:
                 ticket.bundle, since = bundle.version, 0
-            outputs += self._publish(customer, known, ticket, event.id, max(self.reached, event.received_at), since)
+            judged_at = max(self.reached, event.received_at)
+            outputs += self._say(customer, known, ticket, event.id, judged_at, since, course)
+            course = None
         self._plan(customer, known)
+        return outputs
+
+    def _decide(
+        self, fact: Fact, state: CustomerState, ticket: TicketState, event: InteractionReceived, bundle: Bundle
+    ) -> tuple[Because, History | None]:
+        """Put a command among the facts of the ticket it names: why it joins, and the ticket's course with it.
+
+        Raises ``CommandRefused``, with nothing changed, where it can't be carried out.
+        """
+        fact.ticket, fact.because = ticket.id, "named"
+        sort_in(ticket.facts, fact)
+        try:
+            course = history(ticket, state, bundle, self.reached, fact)
+            assert course.stood is not None
+            decision = decide(fact, course.stood, self._may(event.actor, event.type, course.stood))
+            if isinstance(decision, Refused):
+                raise CommandRefused(decision.reason, decision.detail)
+            if fact.type == MERGED:
+                merges.check(fact, state.tickets)
+            elif fact.type == "ticket.linked" and fact.command is not None and fact.command.link == "parent":
+                merges.check_parent(fact, lambda other: self._parent(state, other))
+        except CommandRefused:
+            ticket.facts.remove(fact)
+            raise
+        fact.because = decision.because
+        return decision.because, None if fact.type in (MERGED, UNMERGED) else course
+
+    def _parent(self, state: CustomerState, ticket: str) -> str | None:
+        """The ticket that a ticket of the customer stands below."""
+        held = next((each for each in state.tickets if each.id == ticket), None)
+        if held is None:
+            return None
+        links = history(held, state, self.bundles[held.bundle], self.reached).standing.links
+        return next((link.ticket for link in links if link.kind == "parent"), None)
+
+    def _take(
+        self, state: CustomerState, fact: Fact, placement: Placement, event: InteractionReceived, bundle: Bundle
+    ) -> tuple[list[TicketState], int]:
+        """Put a fact where it belongs. The tickets that it may have changed, and from which instant on."""
+        if fact.type == CONTEXT:
+            return _tell_tier(state, fact), fact.at
+        ticket = placement.holder
+        if placement.opens:
+            ticket = _open(fact, event, bundle, placement.follows, state.tier)
+            state.tickets.append(ticket)
+        if ticket is None:
+            if placement.loose:
+                loose.keep(state, fact, bundle.join_window)
+            return [], fact.at
+        if placement.opens or fact.command is None:  # else it was put there to be decided on
+            fact.ticket, fact.because = placement.ticket or ticket.id, placement.because
+            sort_in(ticket.facts, fact)
+        since = fact.at
+        if state.loose and (placement.opens or fact.command is None):
+            origin = fact.command.origin if fact.command else None
+            for waited in loose.adopt(state, origin or fact.conversation, ticket.id):
+                sort_in(ticket.facts, waited)
+                since = min(since, waited.at)
+        if fact.type == MERGED or fact.type == UNMERGED:
+            before = merges.together(ticket, state.tickets)
+            changed = merges.settle(state.tickets)
+            return [*before, *(each for each in changed if all(each is not one for one in before))], 0
+        if ticket.merged_into:
+            return merges.together(ticket, state.tickets), 0
+        return [ticket], since
+
+    def _say(
+        self,
+        customer: str,
+        state: CustomerState,
+        ticket: TicketState,
+        cause: str,
+        judged_at: int,
+        since: int,
+        course: History | None = None,
+    ) -> list[Output]:
+        """Publish a ticket, and the escalations that follow from it. ``course``: its history, if it is known."""
+        outputs = said = self._publish(customer, state, ticket, cause, judged_at, since, course)
+        bundle = self.bundles[ticket.bundle]
+        while bundle.escalations and (calls := _calls(said)):
+            course = history(ticket, state, bundle, self.reached)
+            said = []
+            for rule, fact in escalations.due(bundle, ticket, course, calls, judged_at):
+                sort_in(ticket.facts, fact)
+                said += self._publish(customer, state, ticket, f"rule:{rule}", judged_at, fact.at)
+            outputs = [*outputs, *said]
         return outputs
 
     def advance(self, now: int) -> list[Output]:
@@ -143,23 +230,26 @@ class Casework:
             self._touched[customer] = None
             for ticket in state.tickets:
                 if ticket.instant is not None and ticket.instant <= self.reached:  # to the others time did nothing yet
-                    outputs += self._publish(customer, state, ticket, "time", self.reached, ticket.instant)
+                    outputs += self._say(customer, state, ticket, "time", self.reached, ticket.instant)
             self._put_away(customer, state)
             if customer in self.customers:
                 self._plan(customer, state)
         return outputs
 
     def _put_away(self, customer: str, state: CustomerState) -> None:
-        """A ticket leaves the state when it has been closed for the retention time, a customer when nothing is left."""
+        """A ticket leaves the state when it has been closed for the retention time, a customer when nothing is left.
+
+        One that was merged stays as long as the ticket that goes on for it: its facts count there."""
         limit = self.reached - self._retention
-        for ticket in [each for each in state.tickets if each.closed_at is not None and each.closed_at <= limit]:
+        for ticket in [each for each in state.tickets if (at := _ended_at(state, each)) is not None and at <= limit]:
             state.tickets.remove(ticket)
         if not state.tickets and state.last_contact <= limit:
             del self.customers[customer]
 
     def _plan(self, customer: str, state: CustomerState) -> None:
         upcoming = [ticket.instant for ticket in state.tickets if ticket.instant is not None]
-        upcoming += [t.closed_at + self._retention for t in state.tickets if t.closed_at is not None]
+        ends = [_ended_at(state, ticket) for ticket in state.tickets if ticket.closed_at is not None]
+        upcoming += [at + self._retention for at in ends if at is not None]
         if not state.tickets:
             upcoming.append(state.last_contact + self._retention)
         if not upcoming:
@@ -173,14 +263,15 @@ class Casework:
             heapq.heappush(self._heap, (state.planned, customer))
 
     def _judge(
-        self, state: CustomerState, ticket: TicketState, since: int = 0
+        self, state: CustomerState, ticket: TicketState, since: int = 0, course: History | None = None
     ) -> tuple[History, list[tuple[Judged, AnnouncedClock | None]], list[tuple[Judged, AnnouncedClock]], int | None]:
         """The ticket's course, its clocks with what was said of each, those that are no more, and when to look again.
 
         ``since``: nothing that happened before it changed, so cycles that ended before stay as they were said.
         """
         bundle = self.bundles[ticket.bundle]
-        course = history(ticket, state.tenant, bundle, self.reached)
+        if course is None:
+            course = history(ticket, state, bundle, self.reached)
         wanted = bundle.promised
         for clock in ticket.clocks:
             if clock.metric not in wanted:
@@ -211,9 +302,10 @@ class Casework:
         cause: str,
         judged_at: int,
         since: int = 0,
+        course: History | None = None,
     ) -> list[Output]:
-        course, judged, gone, ticket.instant = self._judge(state, ticket, since)
-        ticket.closed_at = course.closed_at
+        course, judged, gone, ticket.instant = self._judge(state, ticket, since, course)
+        ticket.closed_at, ticket.about = course.closed_at, course.moments[-1].attributes.about or ""
         verdicts: list[Output] = []
         clocks: list[Clock] = []
         for each, said in judged:
@@ -242,26 +334,20 @@ class Casework:
 
 
 def _was_folded(event: str, state: CustomerState) -> bool:
-    """Whether an event is among the newest, or, of a customer with more of them, a fact of a ticket that is held."""
+    """Whether an event is among the newest, or, of a customer with more of them, a fact that is held."""
     if event in state.recent:
         return True
-    return len(state.recent) == RECENT and any(fact.id == event for ticket in state.tickets for fact in ticket.facts)
+    if len(state.recent) < RECENT:
+        return False
+    held = (fact for ticket in state.tickets for fact in ticket.facts)
+    return any(fact.id == event for fact in held) or any(fact.id == event for fact in state.loose)
 
 
-def _named(event: InteractionReceived) -> str | None:
-    """The ticket an event names itself."""
-    if isinstance(event.facts, TicketCommand) and event.facts.ticket:
-        return event.facts.ticket
-    for point in event.contact_points:
-        if point.kind == "hub" and point.value.startswith("ticket:"):
-            return point.value.removeprefix("ticket:")
-    return None
-
-
-def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str | None) -> TicketState:
+def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str | None, tier: str) -> TicketState:
     """A new ticket, owned by whom the routes say; who owns it from its first second is decided here, once."""
     priority = fact.command.priority if fact.command and fact.command.priority else "normal"
-    route = bundle.route_for(Attributes(event.tenant, fact.channel, priority, event.source))
+    told = Attributes(event.tenant, fact.channel, priority, event.source, tier=tier or None, about=fact.about or None)
+    route = bundle.route_for(told)
     return TicketState(
         id=fact.id,
         facts=[],
@@ -274,4 +360,30 @@ def _open(fact: Fact, event: InteractionReceived, bundle: Bundle, follows: str |
         priority="normal",
         clocks=[],
         source=event.source,
+        tier=tier,
+        about=fact.about,
     )
+
+
+def _tell_tier(state: CustomerState, fact: Fact) -> list[TicketState]:
+    """What a system of record says of a customer's tier is a fact of every ticket that was open, or may be again."""
+    if fact.tier is None:
+        return []
+    if fact.at >= state.tier_at:
+        state.tier, state.tier_at = fact.tier, fact.at
+    tickets = [t for t in state.tickets if t.closed_at is None or t.merged_into or fact.at <= t.closed_at]
+    for ticket in tickets:
+        told = copy(fact)
+        told.ticket, told.because = ticket.id, "tells_of_the_customer"
+        sort_in(ticket.facts, told)
+    return tickets
+
+
+def _ended_at(state: CustomerState, ticket: TicketState) -> int | None:
+    """When a ticket was closed, of a merged one the ticket that goes on for it; None while it is open."""
+    return root_of(ticket, state.tickets).closed_at if ticket.merged_into else ticket.closed_at
+
+
+def _calls(said: list[Output]) -> list[SlaVerdictIssued]:
+    """The verdicts that an escalation may wait for."""
+    return [each for each in said if isinstance(each, SlaVerdictIssued) and each.outcome in ("warned", "breached")]

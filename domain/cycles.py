@@ -14,7 +14,8 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from domain.policies import Bundle
-from domain.tickets import ANSWERS, ASKS, FINISHED, History, Moment, answers, asks
+from domain.ticket_rules import FINISHED
+from domain.tickets import ANSWERS, ASKS, History, Moment, answers, asks
 from schemas.casework_state import Fact
 
 WORK = ("resolution", "agent_work", "total_resolution")

@@ -9,10 +9,18 @@ import hashlib
 import uuid
 from operator import attrgetter
 
+from domain.joining import Placement
 from domain.sla import Judged, evidence
-from domain.tickets import History, Moment
-from schemas.casework_state import AnnouncedClock, CustomerState, TicketState, fingerprint
-from schemas.records import Clock, InteractionReceived, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
+from domain.tickets import History, Moment, opening_of
+from schemas.casework_state import AnnouncedClock, CustomerState, Fact, TicketState, fingerprint
+from schemas.records import (
+    CallFacts,
+    Clock,
+    InteractionReceived,
+    SlaVerdictIssued,
+    TicketChanged,
+    TimelineEntryAdded,
+)
 
 NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
 LATE = 3600 * 1_000_000
@@ -102,14 +110,10 @@ def _held(judged: Judged) -> Moment | None:
 
 
 def entry_of(
-    customer: str,
-    state: CustomerState,
-    event: InteractionReceived,
-    contact_point: str,
-    ticket: str | None,
-    because: str,
+    customer: str, state: CustomerState, event: InteractionReceived, fact: Fact, placement: Placement
 ) -> TimelineEntryAdded:
-    """The event as a line of its customer's history."""
+    """The event as a line of its customer's history. One that says it is yet to come stands where it was received."""
+    facts = event.facts
     return TimelineEntryAdded(
         id=derived_id(event.id, "entry"),
         event=event.id,
@@ -119,18 +123,20 @@ def entry_of(
         type=event.type,
         channel=event.channel,
         direction=event.direction,
-        occurred_at=event.occurred_at,
+        occurred_at=fact.at,
         received_at=event.received_at,
         conversation=event.conversation,
         source=event.source,
-        ticket=ticket,
-        joined_because=because,
+        ticket=placement.ticket,
+        joined_because=placement.because,
         actor=event.actor,
-        contact_point=contact_point or None,
+        contact_point=fact.contact_point or None,
         subject=event.subject,
         text=event.text,
         attachments=event.attachments,
-        automatic=getattr(event.facts, "automatic", None),
+        automatic=getattr(facts, "automatic", None),
+        call=facts if isinstance(facts, CallFacts) else None,
+        about=fact.about or None,
     )
 
 
@@ -144,32 +150,44 @@ def view_of(
     cause: str,
 ) -> TicketChanged:
     """The ticket as its next version would be published."""
-    last = course.moments[-1]
-    opening = next((fact for fact in ticket.facts if fact.id == ticket.id), ticket.facts[0])
+    attributes = course.moments[-1].attributes
+    now = course.standing
+    opening = opening_of(ticket)
     return TicketChanged(
         id=ticket.id,
         tenant=state.tenant,
         customer=customer,
         version=ticket.version + 1,
-        status=last.status,
-        priority=last.attributes.priority,
+        status=now.status,
+        priority=now.priority,
         channel=opening.channel,
-        opened_at=ticket.facts[0].at,
+        opened_at=course.opened_at,
         changed_at=judged_at,
         cause=cause,
         subject=ticket.subject,
-        queue=last.attributes.queue,
-        team=last.attributes.team,
-        organisation=last.attributes.organisation,
-        person=last.person,
+        queue=now.queue,
+        team=now.team,
+        organisation=now.organisation,
+        person=now.person,
         conversations=list(course.conversations),
         resolved_at=course.resolved_at,
         closed_at=course.closed_at,
         reopened=course.reopened,
         interactions=course.interactions,
         follows=ticket.follows,
-        tags=course.tags,
+        tags=list(now.tags),
         clocks=clocks,
+        level=now.level,
+        about=attributes.about,
+        ticket_type=(opening.command.ticket_type if opening.command else None) or "request",
+        tier=attributes.tier,
+        fields=dict(now.fields),
+        links=list(now.links),
+        merged_into=now.merged_into or None,
+        merged=ticket.merged,
+        accepted_at=now.accepted_at,
+        handled_by=course.handled_by,
+        concurrent_at=course.concurrent_at,
     )
 
 

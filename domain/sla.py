@@ -16,7 +16,8 @@ from domain.business_time import Calendar
 from domain.cycles import Cycle
 from domain.errors import DurationInvalid
 from domain.policies import Attributes, Boundary, Bundle, Policy, Target
-from domain.tickets import FINISHED, History, Moment
+from domain.ticket_rules import FINISHED
+from domain.tickets import History, Moment
 from schemas.casework_state import Fact
 from schemas.records import Interval
 

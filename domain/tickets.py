@@ -1,18 +1,28 @@
-"""Tickets: which one an interaction joins, and what a ticket is, as a function of its facts in order of event time.
+"""What a ticket is, as a function of its facts in order of event time, so that the order of arrival can't change it.
 
-The joining is decided once, when the event arrives, and kept in the fact with its reason; everything else is computed
-anew from the facts each time, so the order of arrival can't change what a ticket becomes.
+Which facts are a ticket's is decided in ``domain.joining``, what a command changes in ``domain.ticket_rules``.
 """
 
 from __future__ import annotations
 
+import hashlib
+from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from domain.errors import CommandRefused, Reason
-from domain.policies import PRIORITIES, STATUSES, Attributes, Bundle
+from domain.handling import handling
+from domain.policies import Attributes, Bundle
+from domain.ticket_rules import AFTER_CONTACT, COMMANDS, FINISHED, MERGED, Standing, evolve
 from schemas.casework_state import CustomerState, Fact, TicketState
-from schemas.records import CallFacts, InteractionReceived, TicketCommand
+from schemas.records import (
+    CallFacts,
+    CustomerContext,
+    Handling,
+    InteractionReceived,
+    MailFacts,
+    TicketCommand,
+)
 
 #: A customer waits for a person after one of these, unless nobody wrote it.
 ASKS = frozenset(
@@ -28,22 +38,10 @@ ASKS = frozenset(
 )
 #: A person of the company or a vendor turned to the customer.
 ANSWERS = frozenset({"email.sent", "message.sent", "call.answered", "chat.accepted", "callback.completed"})
-COMMANDS = frozenset(
-    {
-        "ticket.opened",
-        "ticket.assigned",
-        "ticket.escalated",
-        "ticket.prioritised",
-        "ticket.status_set",
-        "ticket.reopened",
-        "ticket.tagged",
-        "note.added",
-    }
-)
-#: What becomes of a ticket's status when its customer turns to the company again.
-AFTER_CONTACT = {"open": "open", "pending": "open", "on_hold": "open", "resolved": "open", "closed": "closed"}
-FINISHED = frozenset({"resolved", "closed"})
+CONTEXT = "customer.context_updated"
 TIME = "time"
+_NO_COMMAND = TicketCommand()
+_NOTHING: Mapping[str, int] = {}
 
 
 def asks(fact: Fact) -> bool:
@@ -66,84 +64,20 @@ def order(fact: Fact) -> tuple[int, int, int, str]:
     return (fact.at, rank, fact.sequence, fact.id)
 
 
-class Placement(NamedTuple):
-    """Where an event belongs and why. ``ticket`` is None for what concerns none; ``opens``: it begins a new one."""
-
-    ticket: str | None
-    because: str
-    opens: bool = False
-    follows: str | None = None
-
-
-def place(fact: Fact, state: CustomerState, bundle: Bundle, named: str | None) -> Placement:
-    """Decide which ticket an event joins. ``named``: the ticket it names itself (a command, a plus-address), if any.
-
-    In order: the ticket it names; the one with its conversation; the customer's open one that was touched within the
-    join window; a new one, when it asks for something. Raises ``CommandRefused`` for a command on what can't take it.
-    """
-    by_id = {ticket.id: ticket for ticket in state.tickets}
-    if named is not None and fact.id != named:
-        ticket = by_id.get(named)
-        if ticket is not None and _takes(ticket, fact):
-            return Placement(named, "named")
-        if fact.type in COMMANDS:
-            state_word = "closed" if ticket is not None else "closed and put away, or another customer's"
-            raise CommandRefused(Reason.TICKET_CLOSED, f"ticket {named} is {state_word}; open a new one")
-    elif fact.type in COMMANDS and fact.type != "ticket.opened":
-        raise CommandRefused(Reason.MISSING_FIELD, "the command names no ticket; put its id into facts.ticket")
-    follows = None
-    for ticket in state.tickets:  # oldest first: what happened before one was closed is evidence for it
-        if any(other.conversation == fact.conversation for other in ticket.facts):
-            if _takes(ticket, fact):
-                return Placement(ticket.id, "same_conversation")
-            follows = ticket.id
-    if fact.type == "ticket.opened":
-        return Placement(fact.id, "opened_by_command", opens=True)
-    if fact.automatic or (fact.type not in ASKS | ANSWERS and not fact.type.startswith(("call.", "chat.", "visit."))):
-        return Placement(None, "concerns_no_ticket")
-    near = [
-        (abs(fact.at - ticket.facts[-1].at), ticket.id)
-        for ticket in state.tickets
-        if ticket.closed_at is None and abs(fact.at - ticket.facts[-1].at) <= bundle.join_window
-    ]
-    if near:
-        return Placement(min(near)[1], "same_customer_recently")
-    if asks(fact):
-        return Placement(fact.id, "customer_asks", opens=True, follows=follows)
-    return Placement(None, "no_open_ticket")
+def sort_in(facts: list[Fact], fact: Fact) -> None:
+    """Put a fact in its place among others."""
+    if not facts or order(facts[-1]) <= order(fact):
+        facts.append(fact)
+    else:
+        insort(facts, fact, key=order)
 
 
-def _takes(ticket: TicketState, fact: Fact) -> bool:
-    """A closed ticket still takes what happened before it was closed: a late event is evidence."""
-    return ticket.closed_at is None or (fact.at <= ticket.closed_at and fact.type not in COMMANDS)
-
-
-def check_command(event_type: str, command: TicketCommand) -> None:
-    """Raise ``CommandRefused`` for a command whose words mean nothing."""
-    if event_type == "ticket.status_set" and command.status not in STATUSES:
-        raise CommandRefused(
-            Reason.UNKNOWN_STATUS, f"status {command.status!r} is not one of {', '.join(STATUSES)}", "facts.status"
-        )
-    if command.priority is not None and command.priority not in PRIORITIES:
-        raise CommandRefused(
-            Reason.UNKNOWN_PRIORITY,
-            f"priority {command.priority!r} is not one of {', '.join(PRIORITIES)}",
-            "facts.priority",
-        )
-    if event_type == "ticket.prioritised" and command.priority is None:
-        raise CommandRefused(Reason.MISSING_FIELD, "say which priority", "facts.priority")
-    if event_type in ("ticket.assigned", "ticket.escalated") and not (
-        command.queue or command.team or command.organisation or command.person
-    ):
-        raise CommandRefused(Reason.MISSING_FIELD, "say to which queue, team, organisation or person", "facts")
-
-
-def fact_of(event: InteractionReceived, contact_point: str) -> Fact:
+def fact_of(event: InteractionReceived, contact_point: str, bundle: Bundle) -> Fact:
     """What promises depend on. An event can't have happened after it was received: a source's fast clock is cut off."""
     facts = event.facts
     actor = event.actor
     automatic = event.type == "email.auto_replied" or getattr(facts, "automatic", None) is not None
-    return Fact(
+    fact = Fact(
         at=min(event.occurred_at, event.received_at),
         id=event.id,
         type=event.type,
@@ -159,9 +93,24 @@ def fact_of(event: InteractionReceived, contact_point: str) -> Fact:
         organisation=actor.organisation if actor else None,
         automatic=automatic or (actor is not None and actor.kind in ("bot", "system")),
         contact_point=contact_point,
-        command=facts if isinstance(facts, TicketCommand) else None,
-        queue=facts.queue if isinstance(facts, CallFacts) else None,
     )
+    if event.type in COMMANDS:
+        fact.command = facts if isinstance(facts, TicketCommand) else _NO_COMMAND
+        fact.about = fact.command.about or ""
+    elif isinstance(facts, MailFacts):
+        fact.message = message_number(facts.message_id) if facts.message_id else 0
+    elif isinstance(facts, CallFacts):
+        fact.queue = facts.queue
+    elif isinstance(facts, CustomerContext):
+        fact.tier = facts.tier
+    if bundle.subject_matter and not fact.about:
+        fact.about = next((f"{n}={event.attributes[n]}" for n in bundle.subject_matter if event.attributes.get(n)), "")
+    return fact
+
+
+def message_number(message_id: str) -> int:
+    """A number of 64 bits that stands for a mail's Message-ID: a state keeps thousands of them."""
+    return int.from_bytes(hashlib.blake2b(message_id.encode(), digest_size=8).digest())
 
 
 class Moment(NamedTuple):
@@ -176,81 +125,171 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True)
 class History:
-    """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time; ``interactions`` counts
-    what was no command; ``conversations``: those it consists of, oldest first. ``facts``: what was told of it and
-    of tickets merged into it, in the order of ``order``, and ``since`` from when on one of the latter counts here;
-    ``merged_at``: when it was merged into another itself. ``opened_at``, ``opened_by``: where its work begins."""
+    """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time.
+
+    ``facts``: those that promises are judged by, in order: its own, and of tickets merged into it all but their
+    commands; ``since``: from when on each of the latter changes this one's status. ``standing``: how it stands after
+    the last of them; ``stood``: before the command that was asked about. ``opened_at`` and ``opened_by``: its first
+    event that asks, or the command that opened it; a call may have waited before. ``merged_at``: when it was merged
+    into another. ``interactions`` counts what was no command; ``conversations``: those it consists of, oldest first.
+    """
 
     moments: list[Moment]
+    facts: list[Fact]
+    standing: Standing
+    opened_at: int
+    opened_by: str
     first_ask: Fact | None = None
     first_answer: Fact | None = None
     reopened: int = 0
     resolved_at: int | None = None
     closed_at: int | None = None
-    tags: list[str] = field(default_factory=list)
     closes_at: int | None = None
+    merged_at: int | None = None
     interactions: int = 0
     conversations: dict[str, None] = field(default_factory=dict)
-    facts: list[Fact] = field(default_factory=list)
+    handled_by: list[Handling] = field(default_factory=list)
+    concurrent_at: int | None = None
+    stood: Standing | None = None
     since: dict[str, int] = field(default_factory=dict)
-    merged_at: int | None = None
-    opened_at: int = 0
-    opened_by: str = ""
 
 
-def history(ticket: TicketState, tenant: str, bundle: Bundle, now: int) -> History:
-    """The ticket's course up to ``now``, from its facts, which are in the order of ``order``."""
+def opening_of(ticket: TicketState) -> Fact:
+    """The event that opened a ticket, or its oldest one where that is put away."""
     facts = ticket.facts
-    opening = next((fact for fact in facts if fact.id == ticket.id), facts[0])
-    status, person, priority = "open", None, ticket.priority
-    queue, team, organisation = ticket.queue, ticket.team, ticket.organisation
-    told = Attributes(tenant, opening.channel, priority, ticket.source, team, organisation, queue)
-    begin = Moment(facts[0].at, facts[0].id, status, told)
-    found = History([begin], facts=facts, opened_at=begin.at, opened_by=begin.by)
+    return facts[0] if facts[0].id == ticket.id else next((fact for fact in facts if fact.id == ticket.id), facts[0])
+
+
+def history(ticket: TicketState, state: CustomerState, bundle: Bundle, now: int, asked: Fact | None = None) -> History:
+    """The ticket's course up to ``now``, from its facts, which are in the order of ``order``.
+
+    ``asked``: a command among them of which it is to be told how the ticket ``stood`` before.
+    """
+    if not ticket.merged:
+        found = _course(ticket, ticket.facts, _NOTHING, state.tenant, bundle, now, asked)
+    else:
+        facts, since = _with_merged(ticket, state)
+        found = _course(ticket, facts, since, state.tenant, bundle, now, asked)
+        found.since = since
+    found.handled_by, found.concurrent_at = handling(found.facts, bundle.concurrent_window)
+    return found
+
+
+def _with_merged(ticket: TicketState, state: CustomerState) -> tuple[list[Fact], dict[str, int]]:
+    """Its facts and those of the tickets merged into it, and for each of the latter from when on it changes the status.
+
+    What somebody did with a merged ticket is no command to this one; what was told of the customer it has itself.
+    """
+    since: dict[str, int] = {}
+    facts = list(ticket.facts)
+    by_id = {each.id: each for each in state.tickets}
+    for source in ticket.merged:
+        if (other := by_id.get(source)) is None:
+            continue
+        at, step = 0, other
+        while step.id != ticket.id:
+            at = max(at, next(fact.at for fact in step.facts if fact.id == step.merged_by))
+            step = by_id[step.merged_into]
+        for fact in other.facts:
+            if fact.command is None and fact.type != CONTEXT:
+                facts.append(fact)
+                since[fact.id] = at
+    facts.sort(key=order)
+    return facts, since
+
+
+def _course(
+    ticket: TicketState,
+    facts: list[Fact],
+    since: Mapping[str, int],
+    tenant: str,
+    bundle: Bundle,
+    now: int,
+    asked: Fact | None,
+) -> History:
+    """One walk over the facts. ``since``: of facts of merged tickets, from when on they change this one's status."""
+    opening = opening_of(ticket)
+    it = Standing(ticket.id, "open", ticket.priority, ticket.queue, ticket.team, ticket.organisation)
+    about = facts[0].about
+    told = Attributes(
+        tenant,
+        opening.channel,
+        it.priority,
+        ticket.source,
+        it.team,
+        it.organisation,
+        it.queue,
+        ticket.tier or None,
+        about or None,
+    )
+    found = History([], facts, it, opening.at, opening.id)
+    moments, conversations, interactions = found.moments, found.conversations, 0
+    if facts[0] is opening or (facts[0].command is None and facts[0].type != CONTEXT):
+        moments.append(Moment(facts[0].at, facts[0].id, "open", told))
     for fact in facts:
-        if status == "resolved" and found.resolved_at is not None:
+        was, held, had = it.status, told, it.person
+        if was == "resolved" and found.resolved_at is not None:
             closing = found.resolved_at + bundle.close_after
             if fact.at >= closing:
-                status, found.closed_at = "closed", closing
-                found.moments.append(Moment(closing, TIME, status, told, person))
-        was, held, had = status, told, person
-        kind = fact.type
-        if kind in ASKS and asks(fact):
-            if found.first_ask is None:
-                found.first_ask = fact
-            if status == "resolved":
-                found.reopened += 1
-            status = AFTER_CONTACT[status]
-        elif kind in ANSWERS and found.first_answer is None and found.first_ask is not None and answers(fact):
-            found.first_answer = fact
+                it.status = was = "closed"
+                found.closed_at = closing
+                moments.append(Moment(closing, TIME, "closed", told, had))
         command = fact.command
-        if command is None:
-            found.interactions += 1
-            found.conversations[fact.conversation] = None
-        elif status != "closed":
-            if kind == "ticket.status_set" and command.status is not None:
-                status = command.status
-            elif kind == "ticket.reopened":
-                status = "open"
-            if kind in ("ticket.assigned", "ticket.escalated", "ticket.opened"):
-                queue, team, organisation, person = _assigned(command, queue, team, organisation, person)
-            priority = command.priority or priority
-            found.tags = command.tags if kind == "ticket.tagged" else found.tags
-            if (priority, queue, team, organisation) != (told.priority, told.queue, told.team, told.organisation):
-                told = Attributes(tenant, told.channel, priority, told.source, team, organisation, queue)
-        if status != was or told is not held or person != had:
-            if status != was:
-                _note_status(found, was, status, fact)
-            found.moments.append(Moment(max(fact.at, found.moments[-1].at), fact.id, status, told, person))
-    if status == "resolved" and found.resolved_at is not None:
+        kind = fact.type
+        if not moments and (fact is opening or (command is None and kind != CONTEXT)):
+            moments.append(Moment(fact.at, fact.id, was, told, had))
+        if command is not None:
+            if fact is asked:
+                found.stood = it.copied()
+            if kind == MERGED:  # those that stand are known from all the customer's merges together
+                if fact.id == ticket.merged_by:
+                    it.status, it.merged_into, found.merged_at = "closed", ticket.merged_into, fact.at
+            elif evolve(it, fact):
+                owner = (it.team, it.organisation, it.queue)
+                if owner != told[4:7] or it.priority != told.priority:
+                    told = Attributes(tenant, told.channel, it.priority, told.source, *owner, *told[7:])
+        elif kind == CONTEXT:
+            if (fact.tier or None) != told.tier:
+                told = told._replace(tier=fact.tier or None)
+        else:
+            interactions += 1
+            conversations[fact.conversation] = None
+            if kind in ASKS and asks(fact):
+                if found.first_ask is None:
+                    found.first_ask = fact
+                if fact.at < found.opened_at and fact.id not in since:
+                    found.opened_at, found.opened_by = fact.at, fact.id
+                if not since or since.get(fact.id, 0) <= fact.at:
+                    if was == "resolved":
+                        found.reopened += 1
+                    it.status = AFTER_CONTACT[was] or was
+            elif found.first_answer is None and kind in ANSWERS and found.first_ask is not None and answers(fact):
+                found.first_answer = fact
+        if fact.about and fact.about != about and (not about or command is not None):
+            about = fact.about
+            told = told._replace(about=about)
+        if it.status != was or told is not held or it.person != had:
+            if it.status != was:
+                _note_status(found, was, it.status, fact)
+            if moments:
+                at = fact.at if fact.at > moments[-1].at else moments[-1].at
+                moments.append(Moment(at, fact.id, it.status, told, it.person))
+    found.interactions = interactions
+    if not moments:
+        moments.append(Moment(facts[0].at, facts[0].id, it.status, told, it.person))
+    if it.status == "resolved" and found.resolved_at is not None:
         found.closes_at = found.resolved_at + bundle.close_after
         if now >= found.closes_at:
             found.closed_at, found.closes_at = found.closes_at, None
-            found.moments.append(Moment(found.closed_at, TIME, "closed", told, person))
+            it.status = "closed"
+            moments.append(Moment(found.closed_at, TIME, "closed", told, it.person))
     return found
 
 
 def _note_status(found: History, before: str, status: str, fact: Fact) -> None:
+    if fact.type == MERGED:  # it is closed, and nobody says that it was resolved
+        found.closed_at = fact.at
+        return
     if status in FINISHED and before not in FINISHED:
         found.resolved_at = fact.at
     elif before == "resolved" and status not in FINISHED:
@@ -259,14 +298,3 @@ def _note_status(found: History, before: str, status: str, fact: Fact) -> None:
             found.reopened += 1
     if status == "closed":
         found.closed_at = fact.at
-
-
-def _assigned(
-    command: TicketCommand, queue: str | None, team: str | None, organisation: str | None, person: str | None
-) -> tuple[str | None, str | None, str | None, str | None]:
-    """What is named is taken; what stands below it is cleared unless named too."""
-    if command.organisation:
-        organisation, team, person = command.organisation, None, None
-    if command.team:
-        team, person = command.team, None
-    return command.queue or queue, team, organisation, command.person or person

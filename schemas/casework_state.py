@@ -23,7 +23,8 @@ def fingerprint(parts: object) -> bytes:
 class Fact(msgspec.Struct, array_like=True, gc=False):
     """An event as far as promises depend on it. ``at``: instant of the event; ``ticket`` and ``because``: recorded
     decision which ticket it joined. ``automatic``: no person wrote it. ``about``: the subject matter, empty if unknown.
-    ``queue``: where a call waits; ``tier``: what a system of record says the customer's is from then on.
+    ``queue``: where a call waits; ``tier``: what a system of record says the customer's is from then on; ``message``:
+    a number that stands for a mail's Message-ID, 0 for none.
 
     Nothing in it can be part of a cycle, so the garbage collector need not walk hundreds of thousands of them."""
 
@@ -46,6 +47,7 @@ class Fact(msgspec.Struct, array_like=True, gc=False):
     about: str = ""
     queue: str | None = None
     tier: str | None = None
+    message: int = 0
 
 
 class AnnouncedClock(msgspec.Struct, array_like=True):
@@ -71,7 +73,8 @@ class TicketState(msgspec.Struct, array_like=True):
     """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it.
 
     ``instant``: when time alone changes something next, None for never; -1 in a state that was written before this was
-    kept.
+    kept. ``about``: what it is about, empty while nobody said. ``merged_into`` and ``merged_by``: the ticket that goes on
+    for it, and the id of the fact that made it so; ``merged``: the tickets it goes on for, those merged into these too.
     """
 
     id: str
@@ -91,6 +94,9 @@ class TicketState(msgspec.Struct, array_like=True):
     instant: int | None = -1
     tier: str = ""
     about: str = ""
+    merged_into: str = ""
+    merged_by: str = ""
+    merged: list[str] = []
 
 
 class CustomerState(msgspec.Struct, array_like=True):
@@ -99,6 +105,7 @@ class CustomerState(msgspec.Struct, array_like=True):
     ``sequence`` begins with the second in which the customer was first heard of: one who left the state and comes back
     thus goes on above what was given out before. ``planned``: when time alone changes something of the customer next,
     None for never; -1 in a state that was written before this was kept. ``loose``: facts that joined no ticket.
+    ``tier``: as it was last told, at ``tier_at``.
     """
 
     tenant: str
@@ -109,6 +116,7 @@ class CustomerState(msgspec.Struct, array_like=True):
     planned: int | None = -1
     tier: str = ""
     loose: list[Fact] = []
+    tier_at: int = 0
 
 
 class _Planned(msgspec.Struct, array_like=True):

@@ -46,7 +46,7 @@ _environment = jinja2.Environment(
 )
 for _word in (
     words.plain, words.channel, words.direction, words.clock_state, words.outcome, words.meaning, words.who,
-    words.duration, words.due, words.exact, words.utc, words.size,
+    words.duration, words.due, words.exact, words.utc, words.size, words.link,
 ):  # fmt: skip
     _environment.filters[_word.__name__] = _word
 

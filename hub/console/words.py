@@ -30,6 +30,7 @@ OUTCOMES = {
     "retracted": "Taken back",
     "cancelled": "Cancelled",
 }
+LINKS = {"parent": "Part of ticket", "duplicate": "Duplicate of ticket", "caused_by": "Caused by ticket"}
 ACTORS = {"customer": "Customer", "agent": "Agent", "bot": "Bot", "system": "System"}
 
 
@@ -58,6 +59,11 @@ def outcome(verdict: SlaVerdictIssued) -> str:
     """What became of a promise."""
     word = OUTCOMES.get(verdict.outcome, plain(verdict.outcome))
     return f"{word} at {verdict.threshold} %" if verdict.outcome == "warned" and verdict.threshold else word
+
+
+def link(kind: str) -> str:
+    """What a ticket is to the one it is linked to."""
+    return LINKS.get(kind, plain(kind))
 
 
 def meaning(event_type: str) -> str:

@@ -159,6 +159,34 @@ class Clock(BaseModel):
         )
 
 
+class Link(BaseModel):
+    """A ticket's link to another."""
+
+    kind: str = Field(description="parent (the other one is above it), duplicate or caused_by")
+    ticket: str
+    linked_at: Instant
+
+
+class Handling(BaseModel):
+    """An organisation or team that acted on a ticket: from when to when, and how often."""
+
+    organisation: str | None
+    team: str | None
+    first_at: Instant
+    last_at: Instant
+    actions: int
+
+    @classmethod
+    def of(cls, handling: records.Handling) -> Self:
+        return cls(
+            organisation=handling.organisation,
+            team=handling.team,
+            first_at=instant(handling.first_at),
+            last_at=instant(handling.last_at),
+            actions=handling.actions,
+        )
+
+
 class Ticket(BaseModel):
     """A ticket as it stands, with its clocks."""
 
@@ -171,7 +199,7 @@ class Ticket(BaseModel):
     channel: str
     opened_at: Instant
     changed_at: Instant
-    cause: str = Field(description="The event that the last change came from.")
+    cause: str = Field(description="The event that the last change came from, `time`, or `rule:` and the rule's name.")
     subject: str | None
     queue: str | None
     team: str | None
@@ -185,6 +213,19 @@ class Ticket(BaseModel):
     follows: str | None
     tags: list[str]
     clocks: list[Clock]
+    ticket_type: str = Field(description="request or task")
+    level: int = Field(description="How far it was escalated; 0 for not at all.")
+    about: str | None = Field(description="Its subject matter, `name=value`, where it is known.")
+    tier: str | None = Field(description="The customer's, as a system of record told it last.")
+    fields: dict[str, str]
+    links: list[Link]
+    merged_into: str | None = Field(description="The ticket that goes on for this one.")
+    merged: list[str] = Field(description="The tickets that this one goes on for.")
+    accepted_at: Instant | None = Field(description="When it was taken on by whom it was given to last.")
+    handled_by: list[Handling]
+    concurrent_at: Instant | None = Field(
+        description="When it was last acted on by an organisation or team shortly after another, without a hand-over."
+    )
 
     @classmethod
     def of(cls, ticket: records.TicketChanged) -> Self:
@@ -212,6 +253,17 @@ class Ticket(BaseModel):
             follows=ticket.follows,
             tags=ticket.tags,
             clocks=[Clock.of(clock) for clock in ticket.clocks],
+            ticket_type=ticket.ticket_type,
+            level=ticket.level,
+            about=ticket.about,
+            tier=ticket.tier,
+            fields=ticket.fields,
+            links=[Link(kind=e.kind, ticket=e.ticket, linked_at=instant(e.linked_at)) for e in ticket.links],
+            merged_into=ticket.merged_into,
+            merged=ticket.merged,
+            accepted_at=instant_or_none(ticket.accepted_at),
+            handled_by=[Handling.of(each) for each in ticket.handled_by],
+            concurrent_at=instant_or_none(ticket.concurrent_at),
         )
 
 

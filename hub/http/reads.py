@@ -20,7 +20,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from adapters.email.vendor import address
 from adapters.phones import e164
 from domain.policies import STATUSES
-from domain.tickets import FINISHED
+from domain.ticket_rules import FINISHED
 from hub.http import answers, source_answers, verdict_answers
 from hub.http.backends import Here
 from hub.http.live import follow

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from projections.sql import load
 from projections.values import as_json, from_json, storable, storable_or_null, texts_or_null
-from schemas.records import Clock, TicketChanged
+from schemas.records import Clock, Handling, Link, TicketChanged
 
 if TYPE_CHECKING:
     import asyncpg
@@ -30,7 +30,8 @@ _STRAY_CLOCKS = load(__file__, "stray_clocks")
 _COLUMNS = (
     "id", "tenant", "customer", "version", "status", "priority", "channel", "opened_at", "changed_at", "cause",
     "subject", "queue", "team", "organisation", "person", "conversations", "resolved_at", "closed_at", "reopened",
-    "interactions", "follows", "tags", "next_due_at",
+    "interactions", "follows", "tags", "next_due_at", "level", "about", "ticket_type", "tier", "fields", "links",
+    "merged_into", "merged", "accepted_at", "handled_by", "concurrent_at",
 )  # fmt: skip
 _CLOCK_COLUMNS = (
     "ticket", "metric", "cycle", "state", "policy", "policy_version", "calendar", "target", "elapsed", "started_at",
@@ -39,6 +40,9 @@ _CLOCK_COLUMNS = (
 _WAITING = frozenset({"running", "breached_running"})
 _texts = from_json(list[str])
 _numbers = from_json(list[int])
+_fields = from_json(dict[str, str])
+_links = from_json(list[Link])
+_handled_by = from_json(list[Handling])
 
 
 class Mark(NamedTuple):
@@ -103,7 +107,9 @@ def _row(ticket: TicketChanged) -> tuple[object, ...]:
         t.opened_at, t.changed_at, storable(t.cause), storable_or_null(t.subject), storable_or_null(t.queue),
         storable_or_null(t.team), storable_or_null(t.organisation), storable_or_null(t.person),
         as_json(t.conversations), t.resolved_at, t.closed_at, t.reopened, t.interactions, t.follows, as_json(t.tags),
-        next_due(t.clocks),
+        next_due(t.clocks), t.level, storable_or_null(t.about), storable(t.ticket_type), storable_or_null(t.tier),
+        as_json(t.fields), as_json(t.links), t.merged_into, as_json(t.merged), t.accepted_at, as_json(t.handled_by),
+        t.concurrent_at,
     )  # fmt: skip
 
 
@@ -164,6 +170,17 @@ async def _with_clocks(connection: Connection, rows: Sequence[asyncpg.Record]) -
             follows=str(row["follows"]) if row["follows"] else None,
             tags=_texts(row["tags"]),
             clocks=clocks[row["id"]],
+            level=row["level"],
+            about=row["about"],
+            ticket_type=row["ticket_type"],
+            tier=row["tier"],
+            fields=_fields(row["fields"]),
+            links=_links(row["links"]),
+            merged_into=str(row["merged_into"]) if row["merged_into"] else None,
+            merged=_texts(row["merged"]),
+            accepted_at=row["accepted_at"],
+            handled_by=_handled_by(row["handled_by"]),
+            concurrent_at=row["concurrent_at"],
         )
         for row in rows
     ]

@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -17,9 +18,11 @@ from starlette.routing import BaseRoute, Route
 from adapters.contract import Account
 from adapters.whatsapp.receive import WhatsApp
 from domain.errors import Reason
+from domain.joining import Because
 from domain.policies import MATCHABLE, METRICS, STATUSES
 from domain.policy_reading import KEYS
-from domain.tickets import ANSWERS, ASKS, COMMANDS
+from domain.ticket_rules import COMMANDS, TRANSITIONS, check_command
+from domain.tickets import ANSWERS, ASKS
 from hub.console.words import OUTCOMES
 from hub.http import reads
 from hub.http.app import create_app
@@ -168,7 +171,30 @@ def test_what_opens_tickets_and_stops_clocks_is_told() -> None:
     assert asks == ASKS
     assert answers == ANSWERS
     follows = pages.section(DOCS["events.md"], "The vocabulary").partition("<!-- end -->")[2]
-    assert set(pages.spans(follows)) >= ASKS | COMMANDS
+    assert set(pages.spans(follows)) >= ASKS
+
+
+def _source(module: str) -> str:
+    return (ROOT / "domain" / f"{module}.py").read_text(encoding="utf-8")
+
+
+def test_every_command_is_told_with_an_example_and_every_refusal_with_its_reason() -> None:
+    section = pages.section(DOCS["events.md"], "Commands on tickets")
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `") and '"kind"' in line]
+    assert {row[0].strip("| `") for row in rows} == COMMANDS
+    for kind, facts, _ in rows:
+        example = facts.strip("`").replace('"target": "…"', f'"target": "{"0" * 8}-0000-5000-8000-{"0" * 12}"')
+        check_command(kind.strip("| `"), msgspec.json.decode(example, type=records.TicketCommand))
+    told = set(pages.spans(section.partition("is refused as")[2]))
+    refusals = {cell for row in TRANSITIONS.values() for cell in row.values() if isinstance(cell, Reason)}
+    raised = re.findall(r"Reason\.([A-Z_]+)", "".join(map(_source, ("merges", "joining", "ticket_rules"))))
+    assert {*refusals, *(Reason[name] for name in raised)} <= told
+
+
+def test_every_reason_to_join_is_told() -> None:
+    section = pages.section(DOCS["sla.md"], "A ticket")
+    rows = [line.rpartition("| `joined_because`")[2] for line in section.splitlines() if line.startswith("| ")]
+    assert set(get_args(Because)) <= {span for row in rows for span in pages.spans(row)}
 
 
 def test_words_of_policies_are_told() -> None:

@@ -78,14 +78,18 @@ def event(
     )
 
 
-def command(name: str, event_type: str, minutes: float, ticket: str, **fields: str) -> InteractionReceived:
-    """A command on a ticket, as an agent gives it."""
-    facts = msgspec.convert({"kind": "ticket", "ticket": ticket, **fields}, TicketCommand)
-    made = event(name, event_type, minutes, channel="internal", conversation=f"ticket:{ticket}", facts=facts)
-    return InteractionReceived(
-        **{key: getattr(made, key) for key in made.__struct_fields__}
-        | {"direction": "internal", "actor": Actor("agent", id="agent-1", team="second-line", organisation="own")}
-    )
+def command(name: str, event_type: str, minutes: float, ticket: str, **fields: object) -> InteractionReceived:
+    """A command on a ticket, as an agent gives it; an empty ``ticket`` names none."""
+    facts = msgspec.convert({"kind": "ticket", "ticket": ticket or None, **fields}, TicketCommand)
+    conversation = f"ticket:{ticket or name}"
+    made = event(name, event_type, minutes, channel="internal", conversation=conversation, facts=facts)
+    agent = Actor("agent", id="agent-1", team="second-line", organisation="own")
+    return msgspec.structs.replace(made, direction="internal", actor=agent)
+
+
+def late(made: InteractionReceived, received: float) -> InteractionReceived:
+    """The same, received only so many minutes after the start."""
+    return msgspec.structs.replace(made, received_at=START + round(received * MINUTE))
 
 
 def bot(reason: str = "greeting") -> MessageFacts:

@@ -116,7 +116,7 @@ def test_hundreds_of_mails_cost_what_the_newest_of_them_cost() -> None:
     state = hub.work.customers[CUSTOMER]
     (ticket,) = state.tickets
     bundle = hub.work.bundles[1]
-    cycles = cycles_of(history(ticket, "t", bundle, hub.work.reached), bundle, bundle.promised)
+    cycles = cycles_of(history(ticket, state, bundle, hub.work.reached), bundle, bundle.promised)
     assert len(looks(ticket.clocks, cycles, ticket.facts[-1].at)[0]) <= 2 + 2 * (KEPT + 1)
     assert len(pack(ticket.clocks)) < 50 * len(ticket.clocks), "bytes kept of a finished cycle"
 
@@ -151,7 +151,7 @@ def test_a_merged_ticket_is_due_no_more() -> None:
     hub = Hub(policy(**dict.fromkeys(METRICS, "1h"), warnings=[]))
     hub.play(MAIL)
     (state,) = hub.work.customers.values()
-    merged = history(state.tickets[0], "t", hub.work.bundles[1], START + 30 * MINUTE)
+    merged = history(state.tickets[0], state, hub.work.bundles[1], START + 30 * MINUTE)
     merged.merged_at = START + 30 * MINUTE
     said: list[AnnouncedClock] = []
     found, _ = looks(said, cycles_of(merged, hub.work.bundles[1], frozenset(METRICS)), 0)

@@ -102,7 +102,7 @@ def test_a_state_from_before_cycles_were_kept_goes_on_with_its_clocks() -> None:
 
 def course(hub: Hub) -> History:
     (state,) = hub.work.customers.values()
-    return history(state.tickets[0], state.tenant, hub.work.bundles[1], hub.work.reached)
+    return history(state.tickets[0], state, hub.work.bundles[1], hub.work.reached)
 
 
 def test_what_is_open_when_a_ticket_is_merged_is_cancelled_and_nothing_begins_after() -> None:

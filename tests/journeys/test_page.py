@@ -11,7 +11,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from consumers.projector import Batch, write
 from projections.migrate import migrate
 from projections.postgres import connect
-from schemas.records import Actor, Attachment, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
+from schemas.records import Actor, Attachment, Handling, Link, SlaVerdictIssued, TicketChanged, TimelineEntryAdded
 from tests.http.serving import TOKEN, serving
 from tests.projections.samples import CUSTOMER, MINUTE, NOON, TICKET, clock, entry, ticket, uid, verdict
 
@@ -129,6 +129,39 @@ async def test_tickets_promises_and_verdicts_change_with_it(desk: Desk) -> None:
     await desk.happens(verdicts=[verdict(2, outcome="retracted")])
     await expect(panel).to_contain_text("Taken back")
     await expect(evidence).to_be_visible()  # what was opened stays open
+
+
+async def test_a_ticket_shows_its_level_links_merges_and_who_acts_on_it_at_the_same_time(desk: Desk) -> None:
+    source = ticket(1, id=uid("t2"), subject="asked twice", status="closed", merged_into=TICKET, clocks=[])
+    both = [Handling(NOON, NOON + 9 * MINUTE, 2, "vendor-a", "support"), Handling(NOON, NOON + 5 * MINUTE, 1, "own")]
+    whole = ticket(
+        2,
+        level=2,
+        ticket_type="task",
+        about="order=4711",
+        tier="gold",
+        fields={"size": "9"},
+        links=[Link("caused_by", uid("t3"), NOON)],
+        merged=[uid("t2")],
+        accepted_at=NOON,
+        person="agent-7",
+        handled_by=both,
+        concurrent_at=NOON + 9 * MINUTE,
+    )
+    await desk.happens([entry(1, joined_because="same_conversation")], [whole, source])
+    await desk.watch()
+    shown = desk.page.locator(f"#ticket-{TICKET}")
+    for words in (
+        "Escalated to level 2", "Task", "agent-7, taken on", "About order=4711", "Customer's tier: gold", "Tags: delivery",
+        "size: 9", f"Goes on for ticket {uid('t2')[:8]}", f"Caused by ticket {uid('t3')[:8]}",
+        "More than one at the same time", "vendor-a · support: 2 actions", "own: 1 action,",
+    ):  # fmt: skip
+        await expect(shown).to_contain_text(words)
+    merged = desk.page.locator(f"#ticket-{uid('t2')}")
+    await expect(merged).to_contain_text(f"Merged: ticket {TICKET[:8]} goes on for it.")
+    await merged.get_by_role("link", name=TICKET[:8]).click()
+    assert desk.page.url.endswith(f"#ticket-{TICKET}")
+    await expect(desk.page.locator("#entries")).to_contain_text("(same conversation)")
 
 
 async def test_what_a_customer_writes_is_text_and_nothing_else(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from projections.postgres import connect
 from projections.tickets import store as tickets
 from projections.tickets.store import Filter, Mark
 from projections.verdicts import store as verdicts
-from schemas.records import TicketChanged
+from schemas.records import Handling, Link, TicketChanged
 from tests.projections.samples import CUSTOMER, MINUTE, NOON, TICKET, clock, ticket, uid, verdict
 
 if TYPE_CHECKING:
@@ -41,6 +41,26 @@ async def test_a_ticket_is_read_as_it_was_written(connection: Connection) -> Non
     await tickets.put(connection, [written])
     assert await tickets.get(connection, TICKET) == written
     assert await tickets.get(connection, uid("none")) is None
+
+
+async def test_a_tickets_level_links_merges_and_handling_are_read_as_they_were_written(connection: Connection) -> None:
+    await tickets.put(connection, [ticket(1)])
+    written = ticket(
+        2,
+        level=2,
+        about="order=4711",
+        ticket_type="task",
+        tier="gold",
+        fields={"size": "9", "colour": "red"},
+        links=[Link("parent", uid("above"), NOON), Link("caused_by", uid("cause"), NOON + 1)],
+        merged_into=uid("target"),
+        merged=[uid("source"), uid("source 2")],
+        accepted_at=NOON + 3,
+        handled_by=[Handling(NOON, NOON + 5, 3, "vendor-a", "support"), Handling(NOON + 1, NOON + 1, 1, "own")],
+        concurrent_at=NOON + 5,
+    )
+    await tickets.put(connection, [written])
+    assert await tickets.get(connection, TICKET) == written
 
 
 async def test_only_a_newer_state_replaces_a_ticket_and_its_clocks(connection: Connection) -> None:

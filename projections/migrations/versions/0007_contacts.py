@@ -7,7 +7,7 @@ from alembic import op
 from projections import sql
 
 revision = "0007_contacts"
-down_revision = "0005_dead_letter_retries"
+down_revision = "0006_ticket_details"
 
 
 def upgrade() -> None:

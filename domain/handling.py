@@ -1,0 +1,63 @@
+"""Who of the company and its vendors acted on a ticket, and whether two of them did so at the same time.
+
+Told from the facts by their actors. A ticket that went from one party to the other was handed over, and is not handled
+concurrently; giving it to somebody is no handling of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.casework_state import Fact
+from schemas.records import Handling
+
+#: What gives a ticket or a contact to somebody else.
+_HANDS_OVER = frozenset(
+    {"ticket.assigned", "ticket.escalated", "ticket.accepted", "call.transferred", "chat.transferred"}
+)
+#: What is done about a ticket, not on it.
+_ARRANGES = frozenset(
+    {"ticket.prioritised", "ticket.tagged", "ticket.merged", "ticket.unmerged", "ticket.linked", "ticket.unlinked"}
+)
+
+
+def handling(facts: Sequence[Fact], window: int) -> tuple[list[Handling], int | None]:
+    """Each organisation and team with when and how often it acted, and the last instant of concurrent handling.
+
+    An act is concurrent when another organisation or team acted at most ``window`` microseconds before, and the ticket
+    was not handed over in between.
+    """
+    parties: dict[tuple[str | None, str | None], list[int]] = {}
+    concurrent_at = None
+    last: tuple[str | None, str | None] | None = None
+    last_at = 0
+    for fact in facts:
+        if fact.actor != "agent" or fact.automatic:
+            if fact.type in _HANDS_OVER:
+                last = None
+            continue
+        party = (fact.organisation, fact.team)
+        acted = parties.get(party)
+        if acted is None:
+            if party == (None, None):
+                if fact.type in _HANDS_OVER:
+                    last = None
+                continue
+            parties[party] = [fact.at, fact.at, 1]
+        else:
+            acted[1] = fact.at
+            acted[2] += 1
+        kind = fact.type
+        if kind in _HANDS_OVER:
+            last = None
+            continue
+        if kind in _ARRANGES:
+            continue
+        if last is not None and last != party and fact.at - last_at <= window:
+            concurrent_at = fact.at
+        last, last_at = party, fact.at
+    found = [
+        Handling(first_at, last_at, actions, organisation, team)
+        for (organisation, team), (first_at, last_at, actions) in parties.items()
+    ]
+    return found, concurrent_at
