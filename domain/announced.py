@@ -21,9 +21,10 @@ KEPT = 5
 """So many finished cycles of a metric, the newest, stand on a ticket with those that are open."""
 
 _at = attrgetter("at")
+_NOTHING: list[AnnouncedClock] = []
 
 
-#: A cycle to judge, what was said of it so far, and its number, or the one it would be given.
+#: A cycle to judge, what was said of it so far, and its number, or, of one without, the metric's highest so far.
 Look = tuple[Cycle, AnnouncedClock | None, int]
 
 
@@ -34,12 +35,16 @@ def looks(
     more (their ticket was split off, or a command undone)."""
     found: list[Look] = []
     gone: list[AnnouncedClock] = []
-    heard = 0
+    by_metric: dict[str, list[AnnouncedClock]] = {}
+    for clock in clocks:
+        if (same := by_metric.get(clock.metric)) is None:
+            by_metric[clock.metric] = [clock]
+        else:
+            same.append(clock)
     for metric, own in cycles.items():
-        said = [clock for clock in clocks if clock.metric == metric] if clocks else ()
-        heard += len(said)
+        said = by_metric.pop(metric, _NOTHING)
         if len(own) == 1 and not said:
-            found.append((own[0], None, 1))
+            found.append((own[0], None, 0))
             continue
         if len(own) == len(said) == 1 and (metric == "first_response" or said[0].begun_at in (own[0].at, 0)):
             found.append((own[0], said[0], said[0].cycle))
@@ -49,13 +54,11 @@ def looks(
         highest = max((clock.cycle for clock in said), default=0)
         newest = len(own) - KEPT
         for index, cycle in enumerate(own):
-            clock = known.get(index)
-            if clock is None:
-                highest += 1
-            if cycle.stop is None or cycle.stop >= since or index >= newest:
-                found.append((cycle, clock, highest if clock is None else clock.cycle))
-    if heard < len(clocks):
-        gone += [clock for clock in clocks if clock.metric not in cycles]
+            if (stop := cycle.stop) is None or stop >= since or index >= newest:
+                spoken = known.get(index)
+                found.append((cycle, spoken, highest if spoken is None else spoken.cycle))
+    if by_metric:
+        gone += [clock for left in by_metric.values() for clock in left]
     return found, [clock for clock in gone if clock.outcome or clock.warned] if gone else gone
 
 
@@ -65,6 +68,8 @@ def _known_again(
     """What was said of each cycle, by its place, and what was said of none of them."""
     if not said:
         return {}, []
+    if len(said) <= len(cycles) and all(clock.begun_at == cycle.at for clock, cycle in zip(said, cycles, strict=False)):
+        return dict(enumerate(said)), []  # nothing came late
     by_begin: dict[int, list[AnnouncedClock]] = {}
     for clock in said:
         by_begin.setdefault(clock.begun_at, []).append(clock)

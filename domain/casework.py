@@ -279,12 +279,16 @@ class Casework:
         to_see, no_more = looks(ticket.clocks, cycles_of(course, bundle, wanted), since)
         judged: list[tuple[Judged, AnnouncedClock | None]] = []
         instant = course.closes_at
+        metric, highest = "", 0
         for cycle, said, number in to_see:
             if said is not None and said.outcome and said.version != bundle.version:
                 found = judged_again(cycle, said, course, bundle, self.bundles, self.reached)
             else:
                 found = judge(cycle, course, bundle, self.reached)
             if found is not None:
+                if said is None:  # the next number that its metric has not given out
+                    highest = number + 1 if cycle.metric != metric else highest + 1
+                    metric, number = cycle.metric, highest
                 found.cycle = number
                 judged.append((found, said))
                 if found.next_at is not None and (instant is None or found.next_at < instant):
