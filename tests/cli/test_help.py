@@ -13,7 +13,7 @@ from tests.cli.running import hub
 
 COMMANDS = {
     "worker", "project", "alert", "count", "sources", "serve", "receive", "run", "demo", "migrate", "parse",
-    "verify", "rebuild",
+    "verify", "rebuild", "figures",
     "local up", "local down", "local status", "topics apply", "topics diff", "policy apply",
     "sla explain", "sla verify", "sla what-if",
     "dlq list", "dlq show", "dlq retry",
