@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 from domain.errors import PolicyInvalid, Reason
 
-SECOND = 1_000_000
-ANSWER_WITHIN = 20 * SECOND
-SHORT_ABANDON = 5 * SECOND
 DEFAULT = "answered_within_of_offered_less_short"
 _SIX_DECIMALS = Decimal("0.000001")
 

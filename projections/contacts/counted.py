@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _TALLY = load(__file__, "tally")
 _CUSTOMERS = load(__file__, "customers")
 _RETURNING = load(__file__, "returning")
+_ROOTS = load(__file__, "roots")
 _TICKETS = load(__file__, "tickets")
 _BUNDLES = load(__file__, "bundles")
 _BREACHES = load(__file__, "breaches")
@@ -162,11 +163,13 @@ async def _customers(
         for each in candidates.values():
             if each.counts and each.key in repeated:
                 _add(found, each.group, repeated=1, open_windows=-int(each.call.at > now - window))
-            held = of_tickets.get(each.ticket or "")
-            if each.ticket and each.counts and (held is None or each.call.at < held.call.at):
-                of_tickets[each.ticket] = each
-    for row in await connection.fetch(_TICKETS, list(of_tickets)):
-        each = of_tickets[row["id"]]
+            if each.ticket and each.counts:
+                _keep_first(of_tickets, each.ticket, each)
+    going_on: dict[str, _Candidate] = {}
+    for row in await connection.fetch(_ROOTS, list(of_tickets)):
+        _keep_first(going_on, row["root"], of_tickets[row["id"]])
+    for row in await connection.fetch(_TICKETS, list(going_on)):
+        each = going_on[row["id"]]
         judged = first_contact(
             resolved_at=row["resolved_at"],
             contacts=row["contacts"],
@@ -183,6 +186,12 @@ async def _customers(
             provisional = judged.first and judged.provisional
             _add(found, each.group, resolved=1, resolved_first=int(judged.first), provisional=int(provisional))
     return found
+
+
+def _keep_first(of_tickets: dict[str, _Candidate], ticket: str, each: _Candidate) -> None:
+    held = of_tickets.get(ticket)
+    if held is None or (each.call.at, each.key) < (held.call.at, held.key):
+        of_tickets[ticket] = each
 
 
 def _candidate(row: asyncpg.Record, wanted: Wanted) -> _Candidate:

@@ -108,6 +108,15 @@ JOIN LATERAL (
 WHERE c.times > 1 OR (c.offered_at < $2 AND c.ticket IS NOT NULL)
 ORDER BY c.customer, c.about, c.offered_at, c.id, c.number;
 
+-- name: roots
+-- Each ticket, and the one that goes on for it: itself, unless it was merged.
+WITH RECURSIVE trail AS (
+    SELECT id, id AS root, merged_into FROM tickets WHERE id = ANY ($1::uuid[])
+    UNION
+    SELECT trail.id, target.id, target.merged_into FROM trail JOIN tickets AS target ON target.id = trail.merged_into
+)
+SELECT id::text AS id, root::text AS root FROM trail WHERE merged_into IS NULL;
+
 -- name: tickets
 SELECT
     t.id::text AS id, t.resolved_at, t.reopened,
@@ -119,7 +128,7 @@ SELECT
         SELECT turn.organisation FROM contacts AS turn
         WHERE turn.ticket = t.id AND turn.outcome = 'answered'
         ORDER BY turn.offered_at, turn.id, turn.number
-    ) AS organisations
+    ) || ARRAY(SELECT one ->> 'organisation' FROM jsonb_array_elements(t.handled_by) AS one) AS organisations
 FROM tickets AS t
 WHERE t.id = ANY ($1::uuid[]);
 

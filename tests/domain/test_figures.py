@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from domain.figures import MIXED, UNKNOWN, Customers, Figure, Tally, figures
+from domain.policies import QueueTerms
 from domain.policy_checks import problems
 from domain.service_levels import DEFAULT, FORMULAS, Counts
 
@@ -105,6 +106,11 @@ def test_repeats_and_first_contacts_say_what_is_provisional() -> None:
     assert first.value == 75
     assert first.left_out == {"unresolved": 3}
     assert first.notes == {"provisional": 2}
+
+
+def test_the_usual_terms_are_those_of_the_contract() -> None:
+    usual = QueueTerms("any")
+    assert (usual.answer_within, usual.short_abandon, usual.formula) == (20 * SECOND, 5 * SECOND, DEFAULT)
 
 
 def test_every_figure_has_a_formula_of_its_name() -> None:

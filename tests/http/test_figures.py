@@ -20,7 +20,7 @@ from projections.tickets import store as tickets
 from projections.timeline import store as timeline
 from projections.verdicts import store as verdicts
 from runtime.settings import Settings
-from schemas.records import TimelineEntryAdded
+from schemas.records import Handling, TimelineEntryAdded
 from tests.adapters.asterisk_ami.ami_fakes import NOW, NUMBER, SECOND
 from tests.domain.calls import asterisk
 from tests.domain.test_contacts import connect_transfer
@@ -189,6 +189,39 @@ async def test_a_repeat_is_charged_to_where_the_contact_before_it_was(dsn: str) 
         assert billing["first_contact_resolution"]["notes"] == {"provisional": 1}
         first_day = await asked(served)
         assert fraction(group(first_day, "support")["repeat_contacts"]) == (1, 1), "the repeat came after the period"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fraction_"),
+    [
+        ({}, (1, 1)),
+        ({"resolved_at": None}, (0, 0)),
+        ({"reopened": 1}, (0, 1)),
+        ({"conversations": ["one", "two"]}, (0, 1)),
+        ({"handled_by": [Handling(NOW, NOW, 1, "own", "second line")]}, (0, 1)),
+        ({"handled_by": [Handling(NOW, NOW, 1, "vendor-a", "desk")]}, (1, 1)),
+        ({"merged_into": uid("other"), "resolved_at": None}, (0, 1)),
+    ],
+)
+async def test_what_is_resolved_with_its_first_contact(
+    dsn: str, changes: dict[str, object], fraction_: tuple[int, int]
+) -> None:
+    """One answered call, of one ticket; where it was merged, the one that goes on for it counts."""
+    blocks = answered_call(
+        "1.1", NUMBER, "support", "Agent/7", offered=NOW, queued=NOW, answered=NOW + SECOND, ended=NOW + 9 * SECOND
+    )
+    entries = [msgspec.structs.replace(each, ticket=uid("t")) for each in asterisk(blocks)]
+    plain = ticket(id=uid("t"), conversations=["one"], resolved_at=NOW + DAY, clocks=[])
+    other = ticket(id=uid("other"), conversations=["mail", "one"], resolved_at=NOW + DAY, clocks=[])
+    connection = await asyncpg.connect(dsn)
+    await timeline.add(connection, entries)
+    await store.add(connection, entries)
+    await tickets.put(connection, [msgspec.structs.replace(plain, **changes), other])
+    await connection.close()
+    async with serving(dsn) as served:
+        found = group(await asked(served), "support")["first_contact_resolution"]
+    assert fraction(found) == fraction_
+    assert found["left_out"] == ({"unresolved": 1} if fraction_ == (0, 0) else {})
 
 
 async def test_breaches_are_divided_among_those_who_held_the_tickets(dsn: str) -> None:
