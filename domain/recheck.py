@@ -53,7 +53,7 @@ MEANINGS = {
     Finding.NO_EVIDENCE: "there is no stretch to recompute it from",
     Finding.UNKNOWN_CALENDAR: "no calendar with this digest is at hand",
     Finding.UNKNOWN_INSTANT: "an instant lies beyond what calendars know",
-    Finding.BEGIN: "the evidence begins before the clock, or with another event",
+    Finding.BEGIN: "the evidence does not begin where the clock does",
     Finding.REVERSED: "a stretch ends before it begins",
     Finding.GAP: "a stretch does not begin where the one before ends",
     Finding.CHAIN: "a stretch does not begin with the event that ended the one before",
@@ -155,7 +155,7 @@ def recheck(verdict: SlaVerdictIssued, calendars: Mapping[str, Calendar]) -> lis
 def _chain(verdict: SlaVerdictIssued) -> Iterator[Difference]:
     """Stretches follow each other without a gap, from the clock's start to its end."""
     first, last = verdict.evidence[0], verdict.evidence[-1]
-    if first.begin < verdict.started_at:
+    if first.begin != verdict.started_at:
         yield Difference(Finding.BEGIN, "evidence[0].begin", first.begin, verdict.started_at)
     for index, each in enumerate(verdict.evidence):
         if each.end < each.begin:

@@ -31,7 +31,7 @@ STANDING = {
     "on_hold": "on hold",
     "resolved": "resolved",
     "closed": "closed",
-    "open": "open",
+    "open": "open, without a promise that runs then",
 }
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -99,8 +99,8 @@ async def open_log(kafka: str) -> AsyncIterator[Log]:
         max_partition_fetch_bytes=8 * 1024 * 1024,
         fetch_max_wait_ms=50,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield Log(kafka, consumer)
     finally:
         await consumer.stop()

@@ -121,4 +121,5 @@ async def bundles(connection: Connection, versions: Collection[int]) -> dict[int
 
 async def events(connection: Connection, entries: Collection[str]) -> list[tuple[str, str, int, int]]:
     """Of these entries of histories the event, its type, and when it happened and was received."""
-    return [tuple(row) for row in await connection.fetch(_EVENTS, list(entries))]
+    rows = await connection.fetch(_EVENTS, list(entries))
+    return [(str(row["event"]), row["type"], row["occurred_at"], row["received_at"]) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hub.sla.fates import EXAMPLES, Difference, Fate, Fates, Owner
 from hub.sla.period import EVER, Period, period
 from hub.sla.what_if import Twice, candidate_of
 from hub.verify.digest import digest_of
+from hub.verify.evidence import Evidence
 from hub.verify.log import open_log
 from runtime.settings import Settings
 from schemas.records import ConfigurationPublished, InteractionReceived, TimeAdvanced
@@ -28,6 +30,11 @@ from tests.verify.laid import lay_out, settings_of
 
 PUBLISHED = ConfigurationPublished("e", "t", "test", 1, 0, msgspec.json.encode(DOCUMENT).decode())
 VENDOR, NIGHT = Owner("vendor-a", "first-line"), Owner("own", "night")
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return perfect()
 
 
 def compared(story: Story, document: object, when: Period = EVER, by_team: bool = True) -> Difference:
@@ -163,10 +170,10 @@ async def ends(settings: Settings) -> dict[str, object]:
 @pytest.mark.kafka
 @pytest.mark.postgres
 async def test_a_period_is_judged_again_by_command_and_nothing_is_written(
-    kafka: str, database: str, topic_prefix: str, tmp_path: Path
+    evidence: Evidence, kafka: str, database: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings = settings_of(kafka, database, topic_prefix)
-    await lay_out(perfect(), settings)
+    await lay_out(evidence, settings)
     before = await ends(settings), await digest_of(database)
     file = tmp_path / "new.yaml"
     file.write_text(chaos_bundle("2h", "9h"))
@@ -174,12 +181,14 @@ async def test_a_period_is_judged_again_by_command_and_nothing_is_written(
         "kafka": kafka, "topic_prefix": topic_prefix, "partitions": str(settings.partitions),
         "retention_days": str(settings.retention_days), "tenant": "t", "postgres": "postgresql:///nowhere",
     }  # fmt: skip
-    ran = hub("sla", "what-if", "--policy", str(file), "--from", "2026-01-01", "--json", **given)
+    ran = await asyncio.to_thread(
+        hub, "sla", "what-if", "--policy", str(file), "--from", "2026-01-01", "--json", **given
+    )
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
     assert found["clocks"] > 50
     assert any(change["before"] == "breached" for change in found["changes"])
-    shown = hub("sla", "what-if", "--policy", str(file), "--by", "organisation", **given)
+    shown = await asyncio.to_thread(hub, "sla", "what-if", "--policy", str(file), "--by", "organisation", **given)
     assert shown.code == 0, shown.err
     assert "vendor-a" in shown.out
     assert "from breached to" in shown.out

@@ -20,7 +20,7 @@ from domain.business_time import Calendar
 from domain.recheck import OUTCOMES
 from hub.http.verdict_answers import VerdictInFull
 from hub.sla.basis import Basis
-from tests.domain.random_stories import played, steps
+from tests.domain.random_stories import DOCUMENT, EVERYTHING, played, steps
 from tests.domain.test_recheck import CANCELLED, TOLD, Story
 from tests.shared import ROOT
 
@@ -38,9 +38,9 @@ def recompute() -> ModuleType:
     return module
 
 
-def answers(story: Story) -> list[Json]:
+def answers(story: Story, document: object = DOCUMENT) -> list[Json]:
     """The verdicts of a story as the API answers with them."""
-    verdicts, calendars = played(story)
+    verdicts, calendars = played(story, document)
     found = [VerdictInFull.in_full(each, Basis(calendars, {})) for each in verdicts]
     return [json.loads(each.model_dump_json()) for each in found]
 
@@ -107,7 +107,7 @@ def test_it_says_of_every_outcome_that_it_holds_and_finds_every_change(recompute
 @settings(max_examples=60, deadline=None)
 @given(story=steps())
 def test_it_agrees_with_the_hub_on_any_story(recompute: ModuleType, story: Story) -> None:
-    found = answers(story)
+    found = answers(story, EVERYTHING)
     assume(found)
     for answer in found:
         assert recompute.fault(answer) is None, answer
@@ -116,7 +116,7 @@ def test_it_agrees_with_the_hub_on_any_story(recompute: ModuleType, story: Story
 @settings(max_examples=15, deadline=None)
 @given(story=steps(), data=st.data())
 def test_it_finds_any_change_in_any_story(recompute: ModuleType, story: Story, data: st.DataObject) -> None:
-    found = answers(story)
+    found = answers(story, EVERYTHING)
     assume(found)
     answer = data.draw(st.sampled_from(found))
     for name, other in changes(answer):

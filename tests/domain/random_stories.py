@@ -15,7 +15,7 @@ from domain.casework import Casework
 from domain.errors import CommandRefused
 from domain.outputs import Output
 from domain.policies import Bundle
-from schemas.records import InteractionReceived, SlaVerdictIssued
+from schemas.records import Actor, InteractionReceived, SlaVerdictIssued
 from tests.domain.stories import AROUND_THE_CLOCK, MINUTE, START, bot, bundle, command, event
 
 CUSTOMER = "11111111-1111-5111-8111-111111111111"
@@ -59,11 +59,70 @@ DOCUMENT = AROUND_THE_CLOCK | {
         },
     ],
 }
+#: The same calendars and owners, with every metric, leads and all ways to reopen.
+EVERYTHING = DOCUMENT | {
+    "policies": [
+        {
+            "name": "vendor",
+            "match": {"organisation": "vendor-a"},
+            "calendar": "office",
+            "warnings": [50, 90],
+            "targets": {
+                "first_response": "2h",
+                "resolution": {"normal": "8h", "urgent": "2h", "high": "4h"},
+                "next_response": "1h",
+                "acknowledgement": "30m",
+                "ownership": "6h",
+                "call_answer": "20s",
+            },
+        },
+        {
+            "name": "night shift",
+            "match": {"team": "night"},
+            "calendar": "night",
+            "warnings": ["45m", 60],
+            "reopen": "count_closed",
+            "targets": {
+                "first_response": "3h",
+                "resolution": {"normal": "5h", "urgent": "1h", "pauses": ["on_hold"]},
+                "total_resolution": "12h",
+                "periodic_update": "4h",
+                "ownership": "2h",
+                "callback": "3h",
+            },
+        },
+        {
+            "name": "second line",
+            "match": {"team": "second-line"},
+            "calendar": "office",
+            "boundary": "close",
+            "reopen": "new_cycle",
+            "targets": {
+                "first_response": "4h",
+                "resolution": {"normal": "16h", "urgent": "3h"},
+                "agent_work": "8h",
+                "next_response": "2h",
+                "acknowledgement": "1h",
+                "callback": "1h",
+            },
+        },
+        {
+            "name": "urgent",
+            "match": {"priority": "urgent"},
+            "calendar": "always",
+            "targets": {"resolution": "90m"},
+        },
+    ],
+}
 SHORTER = DOCUMENT | {
     "policies": [{"name": "all", "calendar": "always", "targets": {"first_response": "30m", "resolution": "3h"}}]
 }
 OPENING = event("opening", "email.received", 0)
-_KINDS = ("time", "time", "mail", "reply", "bot", "assign", "assign", "status", "priority", "reopen")
+_KINDS = (
+    "time", "time", "mail", "reply", "bot", "assign", "assign", "status", "status", "priority", "reopen", "accept",
+    "call", "call",
+)  # fmt: skip
+_CALLS = ("call.queued", "call.queued", "call.answered", "call.abandoned", "callback.requested", "callback.completed")
 #: Minutes after the start; round ones make events meet at one instant, with openings, closings and due times.
 _MINUTES = st.one_of(
     st.integers(0, 60).map(lambda n: n * 30.0),
@@ -80,11 +139,7 @@ def steps(draw: st.DrawFn) -> list[InteractionReceived | float | Bundle]:
     for index, arrived in enumerate(arrivals):
         name, late = f"step {index}", draw(st.sampled_from([0.0, 0.0, 0.0, 30.0, 200.0, 2000.0]))
         at = max(arrived - late, 0.0)
-        kind = draw(
-            st.sampled_from(
-                ["time", "time", "mail", "reply", "bot", "assign", "assign", "status", "priority", "reopen"]
-            )
-        )
+        kind = draw(st.sampled_from(_KINDS))
         if kind == "time":
             found.append(arrived)
         elif kind == "mail":
@@ -93,6 +148,11 @@ def steps(draw: st.DrawFn) -> list[InteractionReceived | float | Bundle]:
             found.append(event(name, "email.sent", at, received=arrived))
         elif kind == "bot":
             found.append(event(name, "message.sent", at, received=arrived, facts=bot()))
+        elif kind == "call":
+            call = draw(st.sampled_from(_CALLS))
+            actor = Actor("agent", team="first-line") if call.endswith(("answered", "completed")) else None
+            own = f"call:{draw(st.integers(1, 2))}"
+            found.append(event(name, call, at, received=arrived, actor=actor, channel="voice", conversation=own))
         else:
             found.append(_command(draw, name, kind, at, arrived))
     if draw(st.booleans()):
@@ -123,16 +183,20 @@ def _command(draw: st.DrawFn, name: str, kind: str, at: float, arrived: float) -
         case "priority":
             priority = draw(st.sampled_from(["low", "normal", "high", "urgent"]))
             made = command(name, "ticket.prioritised", at, OPENING.id, priority=priority)
+        case "accept":
+            made = command(name, "ticket.accepted", at, OPENING.id)
         case _:
             made = command(name, "ticket.reopened", at, OPENING.id)
     plain = {field: getattr(made, field) for field in made.__struct_fields__}
     return InteractionReceived(**plain | {"received_at": START + round(arrived * MINUTE)})
 
 
-def told(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[Output], Casework]:
+def told(
+    story: Sequence[InteractionReceived | float | Bundle], document: object = DOCUMENT
+) -> tuple[list[Output], Casework]:
     """What casework says of a story, and casework after it. A command that is refused changes nothing."""
     work = Casework()
-    work.configure("t", bundle(1, DOCUMENT))
+    work.configure("t", bundle(1, document))
     outputs: list[Output] = []
     for step in story:
         if isinstance(step, InteractionReceived):
@@ -147,8 +211,10 @@ def told(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[Ou
     return outputs, work
 
 
-def played(story: Sequence[InteractionReceived | float | Bundle]) -> tuple[list[SlaVerdictIssued], dict[str, Calendar]]:
+def played(
+    story: Sequence[InteractionReceived | float | Bundle], document: object = DOCUMENT
+) -> tuple[list[SlaVerdictIssued], dict[str, Calendar]]:
     """The verdicts of a story, and every calendar by its digest."""
-    outputs, work = told(story)
+    outputs, work = told(story, document)
     calendars = {c.digest: c for each in work.bundles.values() for c in each.calendars.values()}
     return [each for each in outputs if isinstance(each, SlaVerdictIssued)], calendars

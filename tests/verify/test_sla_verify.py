@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -76,7 +77,8 @@ async def test_where_nothing_is_wrong_nothing_is_found_and_every_verdict_is_rech
     issued = evidence.tables.verdicts
     assert found.rechecked == len(issued) > 50
     assert found.findings.compared["sla_verdicts"] == len(issued)
-    ran = hub(
+    ran = await asyncio.to_thread(
+        hub,
         "sla", "verify", kafka=settings.kafka, postgres=settings.postgres, topic_prefix=settings.topic_prefix,
         partitions=str(settings.partitions), retention_days=str(settings.retention_days),
     )  # fmt: skip
