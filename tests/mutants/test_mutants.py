@@ -25,7 +25,9 @@ def test_every_module_and_its_figure_stands_in_the_page() -> None:
 
 
 def test_what_mutmut_reads_is_laid_out_for_it() -> None:
-    selected = [entry.removeprefix("--ignore=") for entry in MUTMUT["pytest_add_cli_args_test_selection"]]
+    selected = MUTMUT["pytest_add_cli_args_test_selection"]
+    clocks = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/domain/test_clocks_*.py")}
+    assert clocks <= set(selected)
     for name in [*COPIED, *selected]:
         assert (ROOT / name).exists(), name
     assert {*MUTMUT["source_paths"], *MUTMUT["also_copy"]} <= set(COPIED)
