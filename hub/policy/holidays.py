@@ -20,7 +20,7 @@ from hub.policy import feeds
 
 MOST_YEARS = 30
 MOST_DATES = 5000
-_COUNTRY = ("country", "subdivision", "language", "years")
+COUNTRY = ("country", "subdivision", "language", "years")
 _FEED = ("ical", "years")
 _YEARS = re.compile("([0-9]{4})(?:-([0-9]{4}))?", re.ASCII)
 Fetch = Callable[[str], bytes]
@@ -94,7 +94,7 @@ def resolve(document: object, origin: Origin) -> Resolved:
 def _dates(
     entry: Mapping[str, object], where: str, calendar: Mapping[str, object], origin: Origin
 ) -> tuple[dict[date, str], list[str]]:
-    known = _FEED if "ical" in entry else _COUNTRY
+    known = _FEED if "ical" in entry else COUNTRY
     for key in entry:
         if key not in known:
             what = f"{key!r} is not known here; known are {', '.join(known)}"

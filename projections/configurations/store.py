@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from projections.sql import load
+from projections.values import storable_or_null
 
 if TYPE_CHECKING:
     import asyncpg
@@ -78,7 +79,7 @@ async def versions(
     connection: Connection, tenant: str | None = None, limit: int = 20, before: int | None = None
 ) -> list[Version]:
     """Up to ``limit`` versions, the newest first, from just before the version ``before`` on."""
-    return [_version(row) for row in await connection.fetch(_VERSIONS, tenant, before, limit)]
+    return [_version(row) for row in await connection.fetch(_VERSIONS, storable_or_null(tenant), before, limit)]
 
 
 async def get(connection: Connection, version: int) -> Version | None:
