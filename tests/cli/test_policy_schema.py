@@ -166,16 +166,83 @@ def changed(draw: st.DrawFn) -> Json:
     return document
 
 
-def faults(document: Json) -> list[HubError]:
-    reader = Reader(strict=True)
-    reader.bundle(document, 0)
-    return reader.found
+FULL: Json = {
+    "name": "full",
+    "calendars": {
+        "office": {
+            "tz": "Europe/Berlin",
+            "hours": {"mon": [["09:00", "12:00"], ["13:00", "17:00:30"]], "sun": [["00:00", "24:00"]]},
+            "holidays": ["2026-05-01", "12-25", "2026-12-24/2027-01-01", "12-24/01-02"],
+            "breaks": {"2026-06-11": [["12:00", "13:30"]]},
+            "overrides": {"12-24": [["10:00", "14:00"]]},
+            "holidays_from": {"2026-05-01": "Labour Day"},
+        }
+    },
+    "policies": [
+        {
+            "name": "vendor",
+            "match": {"tenant": "t", "priority": ["high"], "organisation": ["a", "b"]},
+            "calendar": "office",
+            "targets": {"first_response": {"high": "4h", "pauses": ["pending"]}, "resolution": "2d"},
+            "warnings": [50, "15m"],
+            "boundary": "close",
+            "reopen": "new_cycle",
+        }
+    ],
+    "routes": [{"match": {"channel": "email"}, "assign": {"queue": "q", "team": "t", "organisation": "o"}}],
+    "escalations": [
+        {
+            "name": "up",
+            "match": {"tier": "gold"},
+            "when": {"metric": "resolution", "outcome": "warned", "threshold": 50},
+            "to": {"queue": "q", "team": "t", "organisation": "o", "person": "p"},
+            "level": 2,
+        },
+        {"name": "down", "when": {"metric": "resolution", "outcome": "breached"}, "to": {"team": "t"}},
+    ],
+    "queues": {"q": {"answer_within": "20s", "short_abandon": "0s", "formula": "f"}},
+    "tickets": {
+        "join_window": "1h",
+        "close_after": "1h",
+        "concurrent_window": "1h",
+        "repeat_window": "1h",
+        "subject_matter": ["order"],
+        "call_opens": "queued",
+    },
+}
+ODD: tuple[Json, ...] = (
+    *ODD_TEXTS, None, True, -1, 0, 1, 2, 50, 99, 100, 101, 0.5, "", "\x00", "15m", "0m", "2026-05-01", "12-25", "02-31",
+    "04-31", "04-30", "01-31", "breached", "warned", "high", "pending", "office", [], {}, [[]], [{}], [None], ["x"], [50], ["high"],
+    [["09:00", "17:00"]], [["09:00"]], [["09:00", "17:00", "18:00"]], [["09:00", 5]], {"x": "y"}, {"high": "1h"},
+    {"threshold": 5},
+)  # fmt: skip
 
 
-@given(changed())
-@settings(max_examples=600, deadline=None)
-@example({"calendars": {"office": {"hours": {"mon": [["09:00", "17:00"]]}}}, "policies": []})
-def test_the_schema_and_the_reader_agree(document: Json) -> None:
+def paths(document: Json, before: tuple[Json, ...] = ()) -> Iterator[tuple[Json, ...]]:
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        yield (*before, key)
+        if isinstance(value, dict | list):
+            yield from paths(value, (*before, key))
+
+
+def with_one_place(path: tuple[Json, ...]) -> Iterator[Json]:
+    """The full bundle without a place, and with each odd value in it."""
+    *above, key = path
+    dropped = copy.deepcopy(FULL)
+    del _at(dropped, tuple(above))[key]
+    yield dropped
+    for value in ODD:
+        document = copy.deepcopy(FULL)
+        container = _at(document, tuple(above))
+        container[key] = value
+        yield document
+
+
+PATHS = list(paths(FULL))
+
+
+def agree(document: Json) -> None:
+    """The schema and the reader take the document, or refuse it, but for what a schema can't say."""
     found = faults(document)
     said = [error.message for error in VALIDATOR.iter_errors(document)]
     if said:
@@ -185,8 +252,43 @@ def test_the_schema_and_the_reader_agree(document: Json) -> None:
             assert said, str(error)
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: ".".join(map(str, path)))
+def test_the_schema_and_the_reader_agree_place_by_place(path: tuple[Json, ...]) -> None:
+    for document in with_one_place(path):
+        agree(document)
+
+
+def test_the_schema_and_the_reader_agree_on_unknown_keys_everywhere() -> None:
+    assert problems(FULL) == []
+    mappings = [path for path in [(), *PATHS] if isinstance(_at(FULL, path), dict)]
+    assert len(mappings) > 20
+    for path in mappings:
+        document = copy.deepcopy(FULL)
+        _at(document, path)["color"] = "red"
+        agree(document)
+
+
+def _at(document: Json, path: tuple[Json, ...]) -> Json:
+    for step in path:
+        document = document[step]
+    return document
+
+
+def faults(document: Json) -> list[HubError]:
+    reader = Reader(strict=True)
+    reader.bundle(document, 0)
+    return reader.found
+
+
+@given(changed())
+@settings(max_examples=150, deadline=None)
+@example({"calendars": {"office": {"hours": {"mon": [["09:00", "17:00"]]}}}, "policies": []})
+def test_the_schema_and_the_reader_agree(document: Json) -> None:
+    agree(document)
+
+
 @given(bundles)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_has_only_known_parts_in_known_shapes_is_taken_by_the_schema(document: Json) -> None:
     assert list(VALIDATOR.iter_errors(document)) == []
 

@@ -6,11 +6,11 @@ from alembic import op
 
 from projections import sql
 
-revision = "0008_configuration_history"
+revision = "0009_configuration_history"
 down_revision = "0005_dead_letter_retries"
 
 
 def upgrade() -> None:
     """Run the statements of the file beside this one."""
-    for statement in sql.statements(__file__, "0008_configuration_history.sql"):
+    for statement in sql.statements(__file__, "0009_configuration_history.sql"):
         op.get_bind().exec_driver_sql(statement)
