@@ -36,6 +36,7 @@ from domain.policies import (
     Route,
     Target,
 )
+from domain.service_levels import SERVICE_LEVELS
 
 LONGEST = 50 * 366 * DAY
 LONGEST_NAME = 200
@@ -304,11 +305,14 @@ class Reader:
     def _queue(self, name: str, body: object, where: str) -> QueueTerms:
         self._check_name(name, where)
         given = self._mapping(body, where, "queue")
+        formula = self._text(given.get("formula", policies.FORMULA), f"{where}.formula")
+        if self._strict and formula:
+            self._one_of(SERVICE_LEVELS, formula, f"{where}.formula")
         return QueueTerms(
             name,
             self._duration(given.get("answer_within", "20s"), f"{where}.answer_within"),
             self._duration(given.get("short_abandon", "5s"), f"{where}.short_abandon", least=0),
-            self._text(given.get("formula", policies.FORMULA), f"{where}.formula"),
+            formula,
         )
 
     def _match(self, body: object, where: str) -> Match:

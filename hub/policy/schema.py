@@ -22,6 +22,7 @@ from domain.policy_reading import (
     REOPENS,
     TOP,
 )
+from domain.service_levels import SERVICE_LEVELS
 
 Schema = dict[str, Any]  # Any: JSON
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -134,7 +135,7 @@ def _promises() -> dict[str, Schema]:
             "queue",
             answer_within=_said("Calls answered within it are answered in time.", _ref("duration")),
             short_abandon=_said("Who gives up sooner is a short abandon; 0s for none.", _ref("duration_or_none")),
-            formula=_said("The id of the formula of the service level.", _ref("name")),
+            formula=_said("The id of the formula of the service level.", {"enum": list(SERVICE_LEVELS)}),
         ),
         "tickets": _object(
             "tickets",

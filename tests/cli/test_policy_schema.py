@@ -16,6 +16,7 @@ from domain.errors import HubError, Reason
 from domain.policies import MATCHABLE, METRICS, PRIORITIES, STATUSES
 from domain.policy_checks import problems
 from domain.policy_reading import KEYS, Reader
+from domain.service_levels import SERVICE_LEVELS
 from hub.policy.schema import schema
 from tests.cli.running import inside
 from tests.docs.pages import code
@@ -98,7 +99,9 @@ escalations = st.fixed_dictionaries(
     },
     optional={"match": matches, "level": st.integers(1, 99)},
 )
-queues = fields(answer_within=durations, short_abandon=st.sampled_from(["0s", "5s"]), formula=names)
+queues = fields(
+    answer_within=durations, short_abandon=st.sampled_from(["0s", "5s"]), formula=st.sampled_from(SERVICE_LEVELS)
+)
 tickets = fields(
     join_window=durations,
     close_after=durations,
@@ -200,7 +203,7 @@ FULL: Json = {
         },
         {"name": "down", "when": {"metric": "resolution", "outcome": "breached"}, "to": {"team": "t"}},
     ],
-    "queues": {"q": {"answer_within": "20s", "short_abandon": "0s", "formula": "f"}},
+    "queues": {"q": {"answer_within": "20s", "short_abandon": "0s", "formula": "sl_strict"}},
     "tickets": {
         "join_window": "1h",
         "close_after": "1h",
@@ -212,7 +215,8 @@ FULL: Json = {
 }
 ODD: tuple[Json, ...] = (
     *ODD_TEXTS, None, True, -1, 0, 1, 2, 50, 99, 100, 101, 0.5, "", "\x00", "15m", "0m", "2026-05-01", "12-25", "02-31",
-    "04-31", "04-30", "01-31", "breached", "warned", "high", "pending", "office", [], {}, [[]], [{}], [None], ["x"], [50], ["high"],
+    "04-31", "04-30", "01-31", "breached", "warned", "high", "pending", "office", [], {}, [[]], [{}], [None], ["x"],
+    [50], ["high"],
     [["09:00", "17:00"]], [["09:00"]], [["09:00", "17:00", "18:00"]], [["09:00", 5]], {"x": "y"}, {"high": "1h"},
     {"threshold": 5},
 )  # fmt: skip

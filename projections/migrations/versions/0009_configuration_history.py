@@ -7,7 +7,7 @@ from alembic import op
 from projections import sql
 
 revision = "0009_configuration_history"
-down_revision = "0005_dead_letter_retries"
+down_revision = "0008_verdict_owners"
 
 
 def upgrade() -> None:
