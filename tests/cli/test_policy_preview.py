@@ -66,7 +66,7 @@ class Told:
     def under(self, document: Json, minutes: float) -> TicketChanged:
         """The ticket once another bundle is in force and something happened that concerns no clock."""
         self.casework.configure("t", bundle(2, document))
-        return self.take(command("tag", "ticket.tagged", minutes, MAIL.id, tags=["x"]))  # type: ignore[arg-type]  # a list
+        return self.take(command("tag", "ticket.tagged", minutes, MAIL.id, tags=["x"]))
 
 
 def shifts(found: Preview) -> Mapping[str, Shift]:
