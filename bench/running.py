@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 from bench.servers import Servers, database
 from hub.everything import STAGES
 from hub.local.process import free_ports
-from hub.operations import configuration_event
+from hub.policy.applying import configuration_event
 from hub.processes import publisher_for
 from hub.supervisor import Supervisor
 from projections.sql import load

@@ -36,6 +36,7 @@ from domain.policies import (
     Route,
     Target,
 )
+from domain.service_levels import SERVICE_LEVELS
 
 LONGEST = 50 * 366 * DAY
 LONGEST_NAME = 200
@@ -45,10 +46,10 @@ HIGHEST_LEVEL = 99
 TOP = "bundle"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KNOWN_BY_CLOCKS = 1 << 62  # microseconds: 146,000 years; the log's numbers end at 2^63
-_BOUNDARIES: tuple[Boundary, ...] = ("next_open", "close")
-_REOPENS: tuple[Reopen, ...] = ("resume", "count_closed", "new_cycle")
-_CALL_OPENS: tuple[CallOpens, ...] = ("abandoned", "queued", "never")
-_OUTCOMES: tuple[On, ...] = ("warned", "breached")
+BOUNDARIES: tuple[Boundary, ...] = ("next_open", "close")
+REOPENS: tuple[Reopen, ...] = ("resume", "count_closed", "new_cycle")
+CALL_OPENS: tuple[CallOpens, ...] = ("abandoned", "queued", "never")
+OUTCOMES: tuple[On, ...] = ("warned", "breached")
 _WINDOWS = ("join_window", "close_after", "concurrent_window", "repeat_window")
 _OWNER = ("queue", "team", "organisation")
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -173,7 +174,7 @@ class Reader:
             escalations=escalations,
             queues=queues,
             subject_matter=self._texts(tickets.get("subject_matter", []), "tickets.subject_matter"),
-            call_opens=self._one_of(_CALL_OPENS, tickets.get("call_opens", "abandoned"), "tickets.call_opens"),
+            call_opens=self._one_of(CALL_OPENS, tickets.get("call_opens", "abandoned"), "tickets.call_opens"),
             concurrent_window=windows.get("concurrent_window", policies.CONCURRENT_WINDOW),
             repeat_window=windows.get("repeat_window", policies.REPEAT_WINDOW),
             sources=sources,
@@ -221,8 +222,8 @@ class Reader:
             calendar=calendar,
             targets=targets,
             warnings=self._warnings(given.get("warnings", list(WARNINGS)), f"{where}.warnings"),
-            boundary=self._one_of(_BOUNDARIES, given.get("boundary", "next_open"), f"{where}.boundary"),
-            reopen=self._one_of(_REOPENS, given.get("reopen", "resume"), f"{where}.reopen"),
+            boundary=self._one_of(BOUNDARIES, given.get("boundary", "next_open"), f"{where}.boundary"),
+            reopen=self._one_of(REOPENS, given.get("reopen", "resume"), f"{where}.reopen"),
         )
 
     def _target(self, metric: str, body: object, where: str) -> Target:
@@ -276,7 +277,7 @@ class Reader:
         if given.get("to") == {}:
             what = "say to which queue, team, organisation or person"
             self._refuse(Reason.MISSING_FIELD, what, f"{where}.to")
-        on = self._one_of(_OUTCOMES, when.get("outcome"), f"{where}.when.outcome")
+        on = self._one_of(OUTCOMES, when.get("outcome"), f"{where}.when.outcome")
         threshold = None
         if "threshold" in when:
             threshold = self._threshold(when["threshold"], f"{where}.when.threshold")
@@ -304,11 +305,14 @@ class Reader:
     def _queue(self, name: str, body: object, where: str) -> QueueTerms:
         self._check_name(name, where)
         given = self._mapping(body, where, "queue")
+        formula = self._text(given.get("formula", policies.FORMULA), f"{where}.formula")
+        if self._strict and formula:
+            self._one_of(SERVICE_LEVELS, formula, f"{where}.formula")
         return QueueTerms(
             name,
             self._duration(given.get("answer_within", "20s"), f"{where}.answer_within"),
             self._duration(given.get("short_abandon", "5s"), f"{where}.short_abandon", least=0),
-            self._text(given.get("formula", policies.FORMULA), f"{where}.formula"),
+            formula,
         )
 
     def _match(self, body: object, where: str) -> Match:

@@ -17,6 +17,7 @@ from rich.table import Table
 from domain.errors import HubError
 from hub.accounts import AccountsInvalid
 from hub.local.process import StackError
+from hub.policy.commands import policy
 from hub.verify.log import Refused
 from runtime import logging
 from runtime.settings import SettingInvalid, Settings, load
@@ -27,7 +28,6 @@ local = typer.Typer(no_args_is_help=True, help="Kafka, PostgreSQL and Alertmanag
 topics = typer.Typer(no_args_is_help=True, help="The topics as schemas/topics/*.yaml say, against those Kafka has.")
 sla = typer.Typer(no_args_is_help=True, help="What was promised, and what became of it.")
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be read or carried out, with the reason.")
-policy = typer.Typer(no_args_is_help=True, help="Policies and calendars, as YAML that enters the log.")
 for name, group in {"local": local, "topics": topics, "sla": sla, "dlq": dlq, "policy": policy}.items():
     app.add_typer(group, name=name)
 out = Console()
@@ -241,17 +241,6 @@ def topics_diff() -> None:
     from hub.operations import topics_diff as work
 
     raise typer.Exit(asyncio.run(work(settings(), out)))
-
-
-@policy.command("apply")
-def policy_apply(
-    file: Annotated[Path, typer.Argument(help="YAML with calendars, policies and routes.")],
-    tenant: Annotated[str, typer.Option(help="Whose policies they are; default: HUB_TENANT.")] = "",
-) -> None:
-    """Check a bundle of policies and calendars, and put it on the log; it is in force from there on."""
-    from hub.operations import policy_apply as work
-
-    raise typer.Exit(asyncio.run(work(settings(), file, tenant, out, err)))
 
 
 @sla.command()

@@ -25,7 +25,7 @@ from hub.local.ami_peer import AmiPeer
 from hub.local.commands import prepare
 from hub.local.stack import Addresses, LocalStack
 from hub.local.state import default_folder
-from hub.operations import configuration_event
+from hub.policy.applying import configuration_event
 from hub.processes import publisher_for
 from hub.supervisor import Supervisor
 from hub.wiring import stop_event

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from domain.errors import Reason, Unavailable
 from hub.console import pages
-from hub.http import figures, problems, reads, security
+from hub.http import figures, policy_reads, problems, reads, security
 from hub.http.backends import Backends, Here
 from hub.http.live import Signals
 from projections.postgres import ping, reading
@@ -122,6 +122,7 @@ def create_app(pool: Pool, settings: Settings, clock: Clock, doors: APIRouter | 
     app.include_router(_inner(app))
     app.include_router(reads.router())
     app.include_router(figures.router())
+    app.include_router(policy_reads.router())
     app.include_router(pages.router())
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.add_middleware(security.Shell, body_limit=settings.body_limit)

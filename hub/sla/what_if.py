@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from domain.casework import Casework
-from domain.errors import HubError, PolicyInvalid, Reason
+from domain.errors import HubError
 from domain.policies import Bundle
 from hub.http.answers import instant, instant_or_none
-from hub.operations import configuration_event
+from hub.policy.applying import configuration_event
+from hub.policy.files import check
+from hub.policy.showing import print_faults, this_year
 from hub.sla.fates import NOT_PROMISED, OUTCOMES, RETRACTED, Difference, Example, Fate, Fates, Owner, Row, kept
 from hub.sla.period import EVER, FOR_EVER, Period
 from hub.sla.words import lasting, moment, promise
@@ -142,13 +144,11 @@ class Asked:
 
 async def run(settings: Settings, asked: Asked, out: Console, err: Console) -> int:
     """Judge and print. Returns 2 when the candidate can't be used, with the place of what is wrong."""
-    try:
-        candidate = candidate_of(await asyncio.to_thread(asked.file.read_text, encoding="utf-8"), asked.tenant)
-    except OSError as error:
-        raise PolicyInvalid(Reason.BAD_VALUE, f"can't be read: {error.strerror}", str(asked.file)) from error
-    except HubError as error:
-        err.print(f"{asked.file}: {error}", highlight=False, markup=False, soft_wrap=True)
+    checked = await asyncio.to_thread(check, asked.file, this_year(settings))
+    print_faults(checked, err)
+    if checked.faults:
         return 2
+    candidate = candidate_of(checked.text, asked.tenant)
     collect_seldom()
     found = await what_if(settings, candidate, asked.tenant, asked.period, asked.by_team, err)
     if asked.as_json:

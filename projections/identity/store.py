@@ -17,8 +17,8 @@ from domain.errors import HubError
 from domain.identity import Decision, Directory, Link, Owner, Point, decide, named, points_of
 from projections.dead_letters import store as dead_letters
 from projections.sql import load
-from projections.values import as_json, texts
-from schemas.records import InteractionReceived
+from projections.values import as_json, storable, storable_or_null, texts
+from schemas.records import Configuration, InteractionReceived
 
 if TYPE_CHECKING:
     from projections.postgres import Connection, Pool
@@ -237,8 +237,18 @@ class IdentityStore:
             raise Overtaken("these offsets were decided by somebody else in this moment")
 
     async def _configure(self, connection: Connection, event: InteractionReceived, body: str, now: int) -> Recorded:
-        name = getattr(event.facts, "name", "")
-        version = await connection.fetchval(_ADD_CONFIGURATION, event.tenant, name, event.id, body, now)
+        told = event.facts if isinstance(event.facts, Configuration) else Configuration("", "")
+        version = await connection.fetchval(
+            _ADD_CONFIGURATION,
+            event.tenant,
+            told.name,
+            event.id,
+            body,
+            now,
+            storable(event.source),
+            storable_or_null(event.actor.id if event.actor else None),
+            storable(told.body),
+        )
         return Recorded(None, "", "configuration", version=version)
 
 

@@ -30,7 +30,7 @@ FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) AS fresh (tenant, ev
 ON CONFLICT DO NOTHING;
 
 -- name: add_configuration
-INSERT INTO configurations (tenant, name, event, body, published_at)
-VALUES ($1, $2, $3, $4, to_timestamp($5 / 1000000.0))
+INSERT INTO configurations (tenant, name, event, body, published_at, source, applied_by, written)
+VALUES ($1, $2, $3, $4, to_timestamp($5 / 1000000.0), $6, $7, $8)
 ON CONFLICT (event) DO UPDATE SET event = excluded.event
 RETURNING version;

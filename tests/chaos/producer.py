@@ -10,7 +10,7 @@ from collections import deque
 
 import yaml
 
-from hub.operations import configuration_event
+from hub.policy.applying import configuration_event
 from runtime.clock import SECOND, Clock
 from schemas.codec import Codec
 from schemas.records import (

@@ -116,7 +116,7 @@ policies:
     [
         (POLICY.format(zone="Mars/Olympus", target="4h"), "office"),
         (POLICY.format(zone="Europe/Berlin", target="soon"), "first_response"),
-        ("policies: [", "line"),
+        ("policies: [", "policies.yaml:2:1: "),
     ],
     ids=["zone", "target", "yaml"],
 )

@@ -14,8 +14,8 @@ from tests.cli.running import hub
 COMMANDS = {
     "worker", "project", "alert", "count", "sources", "serve", "receive", "run", "demo", "migrate", "parse",
     "verify", "rebuild", "figures",
-    "local up", "local down", "local status", "topics apply", "topics diff", "policy apply",
-    "sla explain", "sla verify", "sla what-if",
+    "local up", "local down", "local status", "topics apply", "topics diff", "sla explain", "sla verify", "sla what-if",
+    "policy apply", "policy check", "policy diff", "policy history", "policy schema", "policy show",
     "dlq list", "dlq show", "dlq retry",
 }  # fmt: skip
 GROUPS = {"", "local", "topics", "policy", "sla", "dlq"}

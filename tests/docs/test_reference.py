@@ -24,9 +24,10 @@ from domain.policy_reading import KEYS
 from domain.ticket_rules import COMMANDS, TRANSITIONS, check_command
 from domain.tickets import ANSWERS, ASKS
 from hub.console.words import OUTCOMES
-from hub.http import reads
+from hub.http import policy_reads, reads
 from hub.http.app import create_app
 from hub.http.doors import doors
+from hub.policy.holidays import COUNTRY
 from hub.processes import adapters
 from projections.postgres import open_pool
 from runtime.blobs import FolderBlobs
@@ -132,7 +133,7 @@ async def test_every_route_is_told_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_query_parameter_of_the_reading_api_is_told() -> None:
-    for route in within(reads.router().routes):
+    for route in within([*reads.router().routes, *policy_reads.router().routes]):
         assert isinstance(route, APIRoute)
         given = {parameter.alias for parameter in route.dependant.query_params}
         told = {span.partition("=")[0] for span in pages.spans(DOCS["http-api.md"])}
@@ -201,6 +202,7 @@ def test_words_of_policies_are_told() -> None:
     page = DOCS["policies.md"]
     assert set(pages.spans(page)) >= {*METRICS, *STATUSES}
     assert first_column(pages.section(page, "A match")) == list(MATCHABLE)
+    assert first_column(pages.section(page, "Holidays by name")) == [*COUNTRY, "ical"]
     for title, parts in PARTS.items():
         told = sorted(first_column(pages.section(page, title)))
         assert told == sorted(key for part in parts for key in KEYS[part]), title

@@ -216,6 +216,7 @@ WRONG: list[tuple[Document, list[str]]] = [
     (document(routes=[{"assign": {"person": "p"}}]), ["routes[0].assign.person"]),
     (document(queues={"q": {"answer_within": "0s", "short_abandon": "-1s"}}), [f"queues.q.{name}" for name in TERMS]),
     (document(queues={"q": {"answer_within": "5s", "short_abandon": "6s"}}), ["queues.q.short_abandon"]),
+    (document(queues={"q": {"formula": "own"}}), ["queues.q.formula"]),
     (document(tickets={"join_window": "1", "call_opens": "always"}), ["tickets.join_window", "tickets.call_opens"]),
     (document(tickets={"subject_matter": ["a", 5]}), ["tickets.subject_matter[1]"]),
     (document(routes=[{"assign": {}}]), ["routes[0].assign"]),
@@ -312,6 +313,7 @@ def test_a_bundle_that_was_published_is_read_though_today_it_would_be_refused() 
     second = copy.deepcopy(made["policies"][0]) | {"name": "second"}
     made["policies"].append(second)
     made["escalations"] = [escalation(when={"metric": "callback", "outcome": "warned"})]
+    made["queues"] = {"q": {"formula": "gone"}}
     assert len(problems(made)) > 3
     bundle = read_bundle(made, 3)
     assert bundle.policies[0].targets["resolution"].durations["low"] == 20000 * DAY

@@ -24,7 +24,8 @@ from hub.everything import commands_for
 from hub.local.ami_peer import AmiPeer
 from hub.local.process import free_ports
 from hub.local.stack import LocalStack
-from hub.operations import policy_apply, topics_apply
+from hub.operations import topics_apply
+from hub.policy.applying import apply as policy_apply
 from hub.supervisor import Supervisor
 from projections.migrate import migrate
 from runtime.clock import MovableClock
@@ -70,7 +71,7 @@ async def hub() -> AsyncIterator[Hub]:
         out = Console(quiet=True)
         assert await topics_apply(settings, out) == 0
         await migrate(settings.postgres)
-        assert await policy_apply(settings, POLICIES, "", out, out) == 0
+        assert await policy_apply(settings, POLICIES, "", "", out, out) == 0
         variables = environment(settings)
         supervisor = Supervisor(commands_for(settings), variables, folder / "logs")
         await supervisor.start()

@@ -27,7 +27,7 @@ from consumers.alerts.inbox import put
 from consumers.alerts.webhook import WebhookReceiver
 from consumers.projector import Projector, Topics
 from domain.identity import Point, customer_id
-from hub.operations import configuration_event
+from hub.policy.applying import configuration_event
 from hub.verify.check import Report, check
 from hub.verify.evidence import OUTPUTS, Places, committed, gather, read_topic
 from hub.wiring import casework_stage, identity_stage
