@@ -35,7 +35,7 @@ SUITES = (
     "zammad_escalation",
 )
 OTHER_SUITES = {
-    "callcenter_service_level": "ratios of calls, no business time",
+    "callcenter_service_level": "ratios of calls, no business time: test_service_level_vectors.py",
     "chatwoot_contact_merge": "merging of contacts, no business time",
 }
 NOT_RULES = {
@@ -51,9 +51,9 @@ NOT_RULES = {
     "timeline": "events of a ticket: test_clocks_vectors",
     "select_policy": "a rule of policies",
     "validate_policy": "a rule of policies",
-    "repeat_contact_rate": "a report's ratio",
-    "occupancy": "a report's ratio",
-    "classify_repeat": "a report's rule",
+    "repeat_contact_rate": "a figure: test_service_level_vectors.py",
+    "occupancy": "a figure: test_service_level_vectors.py",
+    "classify_repeat": "a rule of figures: test_service_level_vectors.py",
 }
 OTHERS = {
     "biz-033": "takes an interval whose end comes first as 0; the hub takes it as negative, as three other suites do, "
