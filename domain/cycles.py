@@ -60,7 +60,7 @@ def cycles_of(history: History, bundle: Bundle, wanted: AbstractSet[str]) -> dic
 
     Of a ticket that was merged into another, what was open then is cancelled at that instant, and nothing begins after.
     """
-    facts = history.facts if not history.since else _with_carried(history.facts, history.since)
+    facts = history.facts if not history.since else _with_carried(history)
     once = history.resolved_at is None and history.closed_at is None and not history.reopened  # never finished so far
     turns = {} if once else _turns(history.moments)
     found: dict[str, list[Cycle]] = {}
@@ -85,17 +85,20 @@ def cycles_of(history: History, bundle: Bundle, wanted: AbstractSet[str]) -> dic
     return found
 
 
-def _with_carried(facts: Sequence[Fact], since: Mapping[str, int]) -> list[Fact]:
+def _with_carried(history: History) -> list[Fact]:
     """The facts that count for a ticket with others merged into it. What was told of another one before the merge is
     that one's own, but for what was unanswered then: it waits on here, and still since it was asked."""
     waiting: dict[str, Fact] = {}
     wishes: dict[str, Fact] = {}
     ringing: dict[str, Fact] = {}
     placed: list[tuple[int, int, int, Fact]] = []
-    for index, fact in enumerate(facts):
+    since, settled = history.since, history.settled
+    for index, fact in enumerate(history.facts):
         kind, ticket = fact.type, fact.ticket
         if fact.at >= since.get(fact.id, fact.at):
             placed.append((fact.at, 1, index, fact))
+            continue
+        if fact.id in settled:
             continue
         if kind == "call.queued":
             ringing.setdefault(fact.conversation, fact)
@@ -116,10 +119,11 @@ def _with_carried(facts: Sequence[Fact], since: Mapping[str, int]) -> list[Fact]
 
 
 def _cut_off(cycles: Iterable[Cycle], history: History, merged_at: int) -> list[Cycle]:
-    by = next((fact.id for fact in reversed(history.facts) if fact.type == "ticket.merged"), history.moments[-1].by)
+    merges = [fact.id for fact in history.facts if fact.type == "ticket.merged" and fact.at == merged_at]
+    by = merges[-1] if merges else history.moments[-1].by
     return [
         cycle
-        if cycle.stop is not None and cycle.stop <= merged_at
+        if cycle.stop is not None and cycle.stop <= merged_at and cycle.stop_by != by
         else cycle._replace(stop=merged_at, stop_by=by, kind="cancelled")
         for cycle in cycles
         if cycle.at <= merged_at
@@ -321,7 +325,9 @@ def _holdings(history: History, bundle: Bundle, wanted: AbstractSet[str], found:
             continue
         while held and held[0].status in FINISHED:  # nothing is to be done on it before it is open again
             held = held[1:]
-        if not held or (end is not None and end.at == held[0].at):
+        if held and held[0].at < history.opened_at:  # a call waited before the ticket was opened
+            held = [held[0]._replace(at=history.opened_at, by=history.opened_by), *held[1:]]
+        if not held or (end is not None and end.at <= held[0].at):
             continue
         if "ownership" in wanted:
             owned += [Cycle("ownership", *each) for each in _rounds(held[0].at, held[0].by, held, bundle, end)]

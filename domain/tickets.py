@@ -128,7 +128,8 @@ class History:
     """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time.
 
     ``facts``: those that promises are judged by, in order: its own, and of tickets merged into it all but their
-    commands; ``since``: from when on each of the latter changes this one's status. ``standing``: how it stands after
+    commands; ``since``: from when on each of the latter changes this one's status; ``settled``: of these, what was told
+    before their own ticket was resolved. ``standing``: how it stands after
     the last of them; ``stood``: before the command that was asked about. ``opened_at`` and ``opened_by``: its first
     event that asks, or the command that opened it; a call may have waited before. ``merged_at``: when it was merged
     into another. ``interactions`` counts what was no command; ``conversations``: those it consists of, oldest first.
@@ -152,6 +153,7 @@ class History:
     concurrent_at: int | None = None
     stood: Standing | None = None
     since: dict[str, int] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
 
 
 def opening_of(ticket: TicketState) -> Fact:
@@ -168,19 +170,21 @@ def history(ticket: TicketState, state: CustomerState, bundle: Bundle, now: int,
     if not ticket.merged:
         found = _course(ticket, ticket.facts, _NOTHING, state.tenant, bundle, now, asked)
     else:
-        facts, since = _with_merged(ticket, state)
+        facts, since, settled = _with_merged(ticket, state)
         found = _course(ticket, facts, since, state.tenant, bundle, now, asked)
-        found.since = since
+        found.since, found.settled = since, settled
     found.handled_by, found.concurrent_at = handling(found.facts, bundle.concurrent_window)
     return found
 
 
-def _with_merged(ticket: TicketState, state: CustomerState) -> tuple[list[Fact], dict[str, int]]:
-    """Its facts and those of the tickets merged into it, and for each of the latter from when on it changes the status.
+def _with_merged(ticket: TicketState, state: CustomerState) -> tuple[list[Fact], dict[str, int], set[str]]:
+    """Its facts and those of the tickets merged into it; for each of the latter from when on it changes the status; and
+    those questions that were settled there, as their ticket was resolved.
 
     What somebody did with a merged ticket is no command to this one; what was told of the customer it has itself.
     """
     since: dict[str, int] = {}
+    settled: set[str] = set()
     facts = list(ticket.facts)
     by_id = {each.id: each for each in state.tickets}
     for source in ticket.merged:
@@ -190,12 +194,21 @@ def _with_merged(ticket: TicketState, state: CustomerState) -> tuple[list[Fact],
         while step.id != ticket.id:
             at = max(at, next(fact.at for fact in step.facts if fact.id == step.merged_by))
             step = by_id[step.merged_into]
+        waiting: list[str] = []
+        resolved: list[str] = []
         for fact in other.facts:
             if fact.command is None and fact.type != CONTEXT:
                 facts.append(fact)
                 since[fact.id] = at
+                waiting.append(fact.id)
+            elif fact.type == "ticket.status_set" and fact.command is not None and fact.command.status in FINISHED:
+                settled.update(waiting)
+                resolved, waiting = waiting, []
+            elif fact.type in ("ticket.status_set", "ticket.reopened"):  # the resolving was taken back
+                settled.difference_update(resolved)
+                resolved, waiting = [], [*resolved, *waiting]
     facts.sort(key=order)
-    return facts, since
+    return facts, since, settled
 
 
 def _course(

@@ -11,10 +11,10 @@ from domain.announced import KEPT, looks
 from domain.cycles import cycles_of
 from domain.policies import METRICS
 from domain.tickets import history
-from schemas.casework_state import AnnouncedClock, pack
+from schemas.casework_state import pack
 from schemas.records import TicketChanged
 from tests.domain.clocks import CUSTOMER, MAIL, Hub, mail, policy, reply, status, verdicts
-from tests.domain.stories import AROUND_THE_CLOCK, MINUTE, START, command, event
+from tests.domain.stories import AROUND_THE_CLOCK, MINUTE, command, event
 
 HOURS = 60
 DAYS = 24 * HOURS
@@ -148,11 +148,10 @@ def test_a_closed_ticket_alerts_nobody() -> None:
 
 def test_a_merged_ticket_is_due_no_more() -> None:
     """zammad#904: a ticket that was merged into another still escalated."""
-    hub = Hub(policy(**dict.fromkeys(METRICS, "1h"), warnings=[]))
-    hub.play(MAIL)
-    (state,) = hub.work.customers.values()
-    merged = history(state.tickets[0], state, hub.work.bundles[1], START + 30 * MINUTE)
-    merged.merged_at = START + 30 * MINUTE
-    said: list[AnnouncedClock] = []
-    found, _ = looks(said, cycles_of(merged, hub.work.bundles[1], frozenset(METRICS)), 0)
-    assert {(cycle.kind, cycle.stop) for cycle, _, _ in found} == {("cancelled", merged.merged_at)}
+    hub = Hub(policy(**dict.fromkeys(METRICS, "1h"), warnings=[50]))
+    other = command("other", "ticket.opened", 5, "")
+    hub.play(MAIL, other, command("merge", "ticket.merged", 20, MAIL.id, target=other.id))
+    told = [v for v in verdicts(hub.play(40, 61, 2 * DAYS)) if v.ticket == MAIL.id]
+    assert told == []
+    (merged,) = (v for v in verdicts(hub.outputs) if (v.ticket, v.metric) == (MAIL.id, "next_response"))
+    assert (merged.outcome, merged.elapsed) == ("cancelled", 20 * MINUTE)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from domain.casework import Casework
-from domain.cycles import cycles_of
 from domain.policies import METRICS
-from domain.tickets import History, history, order
-from schemas.casework_state import Fact, pack, unpack
+from schemas.casework_state import pack, unpack
+from schemas.records import ContactPoint, InteractionReceived, TicketChanged
 from tests.domain.clocks import CUSTOMER, MAIL, Hub, mail, policy, reply, status, verdicts
-from tests.domain.stories import MINUTE, START, bundle, command
+from tests.domain.stories import MINUTE, START, bundle, command, event
 
 DAY = 24 * 60
 
@@ -97,55 +96,63 @@ def test_a_state_from_before_cycles_were_kept_goes_on_with_its_clocks() -> None:
     ]
 
 
-# --- merges: what the clocks make of a history that was merged, and of one that others were merged into
+# --- merges
+
+OTHER = command("other", "ticket.opened", 40, "")
 
 
-def course(hub: Hub) -> History:
-    (state,) = hub.work.customers.values()
-    return history(state.tickets[0], state, hub.work.bundles[1], hub.work.reached)
+def merged(*before: InteractionReceived, document: object = None) -> Hub:
+    """The first ticket merged into another after an hour."""
+    hub = Hub(document or policy(next_response="24h", first_response="24h"))
+    hub.play(MAIL, *before, OTHER, on_other("ask", "email.received", 45))
+    hub.play(command("merge", "ticket.merged", 60, MAIL.id, target=OTHER.id))
+    return hub
 
 
-def test_what_is_open_when_a_ticket_is_merged_is_cancelled_and_nothing_begins_after() -> None:
-    targets = dict.fromkeys(METRICS, "1h")
-    hub = Hub(policy(**targets, warnings=[]))
-    hub.play(MAIL, reply("answer", 70), mail("more", 80), mail("after the merge", 95))
-    merged = course(hub)
-    merged.merged_at = START + 90 * MINUTE
-    found = cycles_of(merged, hub.work.bundles[1], frozenset(METRICS))
-    ends = {
-        metric: [(c.kind, c.stop) for c in cycles if c.stop == merged.merged_at] for metric, cycles in found.items()
-    }
-    assert ends["next_response"] == ends["resolution"] == ends["ownership"] == [("cancelled", merged.merged_at)]
-    assert [c.kind for c in found["first_response"]] == ["met"], "what had ended stays"
-    assert all(c.stop is not None for cycles in found.values() for c in cycles)
+def on_other(name: str, kind: str, minutes: float) -> InteractionReceived:
+    point = ContactPoint("hub", f"ticket:{OTHER.id}")
+    return event(name, kind, minutes, conversation="email:other", points=[point])
+
+
+def waits(hub: Hub, ticket: str) -> list[tuple[float, str]]:
+    """Begin, in minutes, and state of a ticket's clocks for the next response."""
+    view = [each for each in hub.outputs if isinstance(each, TicketChanged) and each.id == ticket][-1]
+    return [((c.started_at - START) / MINUTE, c.state) for c in view.clocks if c.metric == "next_response"]
 
 
 def test_a_ticket_that_another_is_merged_into_keeps_the_older_unanswered_time() -> None:
-    hub = Hub(policy(next_response="24h", first_response="24h"))
-    hub.play(mail("target", 100), reply("to the target", 110), mail("target again", 400))
-    here = course(hub)
-    there = [fact(0, "ask"), fact(20, "answer"), fact(50, "ask"), fact(60, "ask")]
-    merged_at = START + 300 * MINUTE
-    here.facts = sorted([*here.facts, *there], key=order)
-    here.since = {each.id: merged_at for each in there}
-    found = cycles_of(here, hub.work.bundles[1], frozenset(METRICS))
-    waits = [((c.at - START) // MINUTE, c.kind) for c in found["next_response"]]
-    assert waits == [(50, ""), (100, "met")], "since it was asked there; what was answered before is the other's"
-    assert [c.at for c in found["first_response"]] == [START + 100 * MINUTE], "the first response was given before"
+    hub = merged()
+    assert (waits(hub, MAIL.id), waits(hub, OTHER.id)) == ([(0, "cancelled")], [(0, "running")])
+    hub.play(on_other("answer", "email.sent", 70))
+    assert waits(hub, OTHER.id) == [(0, "met")]
+    assert [v.elapsed / MINUTE for v in verdicts(hub.outputs) if (v.ticket, v.outcome) == (OTHER.id, "met")] == [70, 70]
 
 
-def test_a_first_response_still_due_is_due_since_the_older_question() -> None:
-    hub = Hub(policy(next_response="24h", first_response="24h"))
-    hub.play(mail("target", 100))
-    here = course(hub)
-    there = [fact(0, "ask")]
-    here.facts = sorted([*here.facts, *there], key=order)
-    here.since = {each.id: START + 300 * MINUTE for each in there}
-    found = cycles_of(here, hub.work.bundles[1], frozenset(METRICS))
-    assert {metric: [c.at for c in found[metric]] for metric in ("first_response", "next_response")} == {
-        "first_response": [START],
-        "next_response": [START],
-    }
+def test_what_was_answered_or_settled_before_the_merge_is_the_other_ticket_s_own() -> None:
+    for before in (reply("answer", 20), status("done", 20, "resolved")):
+        assert waits(merged(before), OTHER.id) == [(45, "running")]
+    undone = merged(status("done", 20, "resolved"), command("undo", "ticket.reopened", 25, MAIL.id))
+    assert waits(undone, OTHER.id) == [(0, "running")]
+
+
+def test_past_breaches_stay_with_the_merged_ticket_and_an_unmerge_goes_on_where_it_was() -> None:
+    hub = merged(document=policy(next_response="30m", resolution="2h", warnings=[]))
+    said = [(v.metric, v.outcome) for v in verdicts(hub.outputs) if v.ticket == MAIL.id]
+    assert said == [("next_response", "breached"), ("next_response", "ended"), ("resolution", "cancelled")]
+    hub.play(61, command("undo", "ticket.unmerged", 70, MAIL.id))
+    assert [(v.metric, v.outcome) for v in verdicts(hub.outputs) if v.ticket == MAIL.id][3:] == [
+        ("resolution", "retracted"),
+    ]
+    assert (waits(hub, MAIL.id), waits(hub, OTHER.id)) == ([(0, "breached_running")], [(45, "running")])
+
+
+def test_what_is_open_when_a_ticket_is_merged_is_cancelled_and_nothing_begins_after() -> None:
+    hub = Hub(policy(**dict.fromkeys(METRICS, "8h")))
+    hub.play(MAIL, reply("answer", 20), mail("more", 30), OTHER)
+    hub.play(command("merge", "ticket.merged", 60, MAIL.id, target=OTHER.id), mail("after", 70))
+    view = [each for each in hub.outputs if isinstance(each, TicketChanged) and each.id == MAIL.id][-1]
+    assert {clock.state for clock in view.clocks} == {"met", "cancelled"}
+    assert {clock.ended_at for clock in view.clocks if clock.state == "cancelled"} == {START + 60 * MINUTE}
 
 
 def test_a_question_that_left_with_its_ticket_is_closed_and_its_number_is_not_given_out_again() -> None:
@@ -160,19 +167,3 @@ def test_a_question_that_left_with_its_ticket_is_closed_and_its_number_is_not_gi
     assert [(t.cycle, t.outcome) for t in told] == [(2, "cancelled")]
     hub.play(mail("new", 140))
     assert [(t.cycle, t.outcome) for t in hub.told(reply("answer", 150))] == [(3, "met")]
-
-
-def fact(minutes: float, kind: str) -> Fact:
-    """A mail of a ticket that was merged."""
-    asked = kind == "ask"
-    return Fact(
-        at=START + round(minutes * MINUTE),
-        id=f"there-{minutes}",
-        type="email.received" if asked else "email.sent",
-        ticket="there",
-        because="named",
-        channel="email",
-        direction="inbound" if asked else "outbound",
-        conversation="email:there",
-        actor="customer" if asked else "agent",
-    )
