@@ -114,10 +114,10 @@ def _with_carried(facts: Sequence[Fact], since: Mapping[str, int]) -> list[Fact]
 
 
 def _cut_off(cycles: Iterable[Cycle], history: History, merged_at: int) -> list[Cycle]:
-    by = next((fact.id for fact in reversed(history.facts) if fact.type == "ticket.merged"), history.moments[-1].by)
+    by = history.merged_by or history.moments[-1].by
     return [
         cycle
-        if cycle.stop is not None and cycle.stop <= merged_at
+        if cycle.stop is not None and cycle.stop <= merged_at and cycle.stop_by != by
         else cycle._replace(stop=merged_at, stop_by=by, kind="cancelled")
         for cycle in cycles
         if cycle.at <= merged_at
