@@ -119,8 +119,7 @@ def _with_carried(history: History) -> list[Fact]:
 
 
 def _cut_off(cycles: Iterable[Cycle], history: History, merged_at: int) -> list[Cycle]:
-    merges = [fact.id for fact in history.facts if fact.type == "ticket.merged" and fact.at == merged_at]
-    by = merges[-1] if merges else history.moments[-1].by
+    by = history.merged_by or history.moments[-1].by
     return [
         cycle
         if cycle.stop is not None and cycle.stop <= merged_at and cycle.stop_by != by

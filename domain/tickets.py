@@ -131,8 +131,9 @@ class History:
     commands; ``since``: from when on each of the latter changes this one's status; ``settled``: of these, what was told
     before their own ticket was resolved. ``standing``: how it stands after
     the last of them; ``stood``: before the command that was asked about. ``opened_at`` and ``opened_by``: its first
-    event that asks, or the command that opened it; a call may have waited before. ``merged_at``: when it was merged
-    into another. ``interactions`` counts what was no command; ``conversations``: those it consists of, oldest first.
+    event that asks, or the command that opened it; a call may have waited before. ``merged_at`` and ``merged_by``:
+    when it was merged into another, and by which fact. ``interactions`` counts what was no command;
+    ``conversations``: those it consists of, oldest first.
     """
 
     moments: list[Moment]
@@ -147,6 +148,7 @@ class History:
     closed_at: int | None = None
     closes_at: int | None = None
     merged_at: int | None = None
+    merged_by: str = ""
     interactions: int = 0
     conversations: dict[str, None] = field(default_factory=dict)
     handled_by: list[Handling] = field(default_factory=list)
@@ -256,7 +258,8 @@ def _course(
                 found.stood = it.copied()
             if kind == MERGED:  # those that stand are known from all the customer's merges together
                 if fact.id == ticket.merged_by:
-                    it.status, it.merged_into, found.merged_at = "closed", ticket.merged_into, fact.at
+                    it.status, it.merged_into = "closed", ticket.merged_into
+                    found.merged_at, found.merged_by = fact.at, fact.id
             elif evolve(it, fact):
                 owner = (it.team, it.organisation, it.queue)
                 if owner != told[4:7] or it.priority != told.priority:

@@ -73,8 +73,8 @@ class TicketState(msgspec.Struct, array_like=True):
     """One ticket: its facts in order of event time, what was decided at its opening, and what was published of it.
 
     ``instant``: when time alone changes something next, None for never; -1 in a state that was written before this was
-    kept. ``about``: what it is about, empty while nobody said. ``merged_into`` and ``merged_by``: the ticket that goes on
-    for it, and the id of the fact that made it so; ``merged``: the tickets it goes on for, those merged into these too.
+    kept. ``about``: what it is about, empty while nobody said. ``merged_into`` and ``merged_by``: the ticket that goes
+    on for it, and the id of the fact that made it so; ``merged``: those it goes on for, and those merged into these.
     """
 
     id: str

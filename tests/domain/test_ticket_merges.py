@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from domain.errors import Reason
 from domain.tickets import history
 from schemas.records import ContactPoint, InteractionReceived, TicketChanged
-from tests.domain.desk import CUSTOMER, Desk, because, desk, entries
-from tests.domain.stories import DAY, MINUTE, START, command, event, late
+from tests.domain.desk import CUSTOMER, Desk, because, desk, entries, verdicts
+from tests.domain.stories import AROUND_THE_CLOCK, DAY, MINUTE, START, bundle, command, event, late
 
 OLD = event("old", "email.received", 0, conversation="email:old")
 NEW = event("new", "email.received", 5 * 24 * 60, conversation="email:new")
@@ -201,3 +201,64 @@ def test_whatever_the_order_of_arrival_the_merged_tickets_are_the_same() -> None
         work.feed(*order)
         ends.append([stands(work, ticket) for ticket in (OLD.id, NEW.id)])
     assert all(end == ends[0] for end in ends)
+
+
+# What becomes of clocks
+
+
+def promised(minutes: dict[str, str]) -> Desk:
+    """Two open tickets under a policy of these promises."""
+    work = desk(policies=bundle(document=AROUND_THE_CLOCK | {"policies": [policy(minutes)]}).policies)
+    work.feed(OLD, event("answered", "email.sent", 10, conversation="email:old"), NEW)
+    return work
+
+
+def policy(minutes: dict[str, str]) -> dict[str, object]:
+    return {"name": "all", "calendar": "always", "targets": minutes, "warnings": []}
+
+
+def clocks(work: Desk, ticket: str) -> dict[str, list[tuple[str, float]]]:
+    """By metric, the state and the begin in minutes of each cycle."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for clock in work.ticket(ticket).clocks:
+        found.setdefault(clock.metric, []).append((clock.state, (clock.started_at - START) / MINUTE))
+    return found
+
+
+ALL = dict.fromkeys(("first_response", "next_response", "resolution", "total_resolution"), "900h")
+ASKED = event("asked", "email.received", NOW - 100, conversation="email:old")
+
+
+def test_a_merge_cancels_what_runs_on_the_source_and_the_target_waits_since_the_older_question() -> None:
+    work = promised(ALL)
+    work.feed(ASKED)
+    said = work.feed(merge(OLD.id, NEW.id))
+    assert {outcome for _, outcome in verdicts(said)} == {"cancelled"}
+    source, target = clocks(work, OLD.id), clocks(work, NEW.id)
+    assert source["resolution"] == [("cancelled", 0)]
+    assert source["first_response"] == [("met", 0)], "what was over stays"
+    assert source["next_response"] == [("met", 0), ("cancelled", NOW - 100)]
+    assert target["resolution"] == [("running", 5 * 24 * 60)], "its own time, not that of the other"
+    assert ("running", 5 * 24 * 60) in target["next_response"]
+    assert work.feed(NOW + 10) == [], "and nothing of the source is due any more"
+
+
+def test_a_merge_that_is_taken_back_lets_the_sources_clocks_run_as_if_nothing_had_been() -> None:
+    work, never = promised(ALL), promised(ALL)
+    for each in (work, never):
+        each.feed(ASKED)
+    work.feed(merge(OLD.id, NEW.id))
+    said = work.feed(unmerge(OLD.id))
+    assert {outcome for _, outcome in verdicts(said)} == {"retracted"}
+    for ticket in (OLD.id, NEW.id):
+        assert clocks(work, ticket) == clocks(never, ticket)
+    reply = event("reply", "email.sent", NOW + 9, conversation="email:old")
+    assert ("next_response", "met") in verdicts(work.feed(reply))
+
+
+def test_a_breach_of_the_source_before_the_merge_stays() -> None:
+    work = promised(dict.fromkeys(ALL, "1h"))
+    work.feed(NOW)
+    said = work.feed(merge(OLD.id, NEW.id))
+    assert ("resolution", "ended") in verdicts(said)
+    assert clocks(work, OLD.id)["resolution"] == [("breached", 0)]
