@@ -24,6 +24,7 @@ LARGEST = 1_000_000  # characters of YAML, and bytes of JSON: it goes to every p
 MOST_NODES = 100_000
 DEEPEST = 20
 LONGEST_KEY = 400
+LONGEST_DETAIL = 500
 _PLACES = 20_000_000  # characters of all the names of places together
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -61,9 +62,11 @@ class Written:
             where = where[: max(where.rfind("."), where.rfind("["), 0)]
         return self.places.get(where or TOP, (1, 1))
 
-    def of(self, error: HubError) -> Fault:
-        """An error about the document, with its place in the text."""
-        return Fault(error.reason, error.detail, error.where, *self.place(error.where))
+    def of(self, error: HubError, where: str | None = None) -> Fault:
+        """An error about the document, with its place in the text; ``where``: its place in place of its own."""
+        where = error.where if where is None else where
+        detail = error.detail if len(error.detail) <= LONGEST_DETAIL else f"{error.detail[:LONGEST_DETAIL]}…"
+        return Fault(error.reason, detail, where[: 2 * LONGEST_KEY], *self.place(where))
 
 
 class _Stop(Exception):
@@ -324,7 +327,7 @@ def canonical_configuration(event: InteractionReceived) -> str:
     written = checked(facts.body)
     if written.faults:
         first, more = written.faults[0], len(written.faults) - 1
-        text = f"{first.detail[:400]}{f' (and {more} more)' if more else ''}"
+        text = f"{first.detail}{f' (and {more} more)' if more else ''}"
         where = (
             f"facts.body, line {first.line}, {first.where[:400]}" if first.line else f"facts.body, {first.where[:400]}"
         )

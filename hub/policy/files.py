@@ -54,8 +54,7 @@ def check(file: Path, year: int, fetch: Fetch = feeds.fetch) -> Checked:
     resolved = resolve(written.document, Origin(file.parent, year, fetch))
     faults += [written.of(error) for error in resolved.errors]
     for problem in problems(resolved.document):
-        where = resolved.moved.get(problem.where, problem.where)
-        faults.append(Fault(problem.reason, problem.detail, where, *written.place(where)))
+        faults.append(written.of(problem, resolved.moved.get(problem.where)))
     for where, detail in resolved.notes:
         notes.append(Fault(Reason.NOT_VALID, detail, where, *written.place(where)))
     faults.sort(key=lambda fault: (fault.line, fault.column))

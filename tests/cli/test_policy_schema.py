@@ -20,6 +20,7 @@ from domain.service_levels import SERVICE_LEVELS
 from hub.policy.schema import schema
 from tests.cli.running import inside
 from tests.docs.pages import code
+from tests.domain.whole_bundle import FULL, PATHS, at
 from tests.shared import ROOT
 
 Json = Any  # Any: JSON
@@ -169,50 +170,6 @@ def changed(draw: st.DrawFn) -> Json:
     return document
 
 
-FULL: Json = {
-    "name": "full",
-    "calendars": {
-        "office": {
-            "tz": "Europe/Berlin",
-            "hours": {"mon": [["09:00", "12:00"], ["13:00", "17:00:30"]], "sun": [["00:00", "24:00"]]},
-            "holidays": ["2026-05-01", "12-25", "2026-12-24/2027-01-01", "12-24/01-02"],
-            "breaks": {"2026-06-11": [["12:00", "13:30"]]},
-            "overrides": {"12-24": [["10:00", "14:00"]]},
-            "holidays_from": {"2026-05-01": "Labour Day"},
-        }
-    },
-    "policies": [
-        {
-            "name": "vendor",
-            "match": {"tenant": "t", "priority": ["high"], "organisation": ["a", "b"]},
-            "calendar": "office",
-            "targets": {"first_response": {"high": "4h", "pauses": ["pending"]}, "resolution": "2d"},
-            "warnings": [50, "15m"],
-            "boundary": "close",
-            "reopen": "new_cycle",
-        }
-    ],
-    "routes": [{"match": {"channel": "email"}, "assign": {"queue": "q", "team": "t", "organisation": "o"}}],
-    "escalations": [
-        {
-            "name": "up",
-            "match": {"tier": "gold"},
-            "when": {"metric": "resolution", "outcome": "warned", "threshold": 50},
-            "to": {"queue": "q", "team": "t", "organisation": "o", "person": "p"},
-            "level": 2,
-        },
-        {"name": "down", "when": {"metric": "resolution", "outcome": "breached"}, "to": {"team": "t"}},
-    ],
-    "queues": {"q": {"answer_within": "20s", "short_abandon": "0s", "formula": "sl_strict"}},
-    "tickets": {
-        "join_window": "1h",
-        "close_after": "1h",
-        "concurrent_window": "1h",
-        "repeat_window": "1h",
-        "subject_matter": ["order"],
-        "call_opens": "queued",
-    },
-}
 ODD: tuple[Json, ...] = (
     *ODD_TEXTS, None, True, -1, 0, 1, 2, 50, 99, 100, 101, 0.5, "", "\x00", "15m", "0m", "2026-05-01", "12-25", "02-31",
     "04-31", "04-30", "01-31", "breached", "warned", "high", "pending", "office", [], {}, [[]], [{}], [None], ["x"],
@@ -222,27 +179,17 @@ ODD: tuple[Json, ...] = (
 )  # fmt: skip
 
 
-def paths(document: Json, before: tuple[Json, ...] = ()) -> Iterator[tuple[Json, ...]]:
-    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
-        yield (*before, key)
-        if isinstance(value, dict | list):
-            yield from paths(value, (*before, key))
-
-
 def with_one_place(path: tuple[Json, ...]) -> Iterator[Json]:
     """The full bundle without a place, and with each odd value in it."""
     *above, key = path
     dropped = copy.deepcopy(FULL)
-    del _at(dropped, tuple(above))[key]
+    del at(dropped, tuple(above))[key]
     yield dropped
     for value in ODD:
         document = copy.deepcopy(FULL)
-        container = _at(document, tuple(above))
+        container = at(document, tuple(above))
         container[key] = value
         yield document
-
-
-PATHS = list(paths(FULL))
 
 
 def agree(document: Json) -> None:
@@ -264,18 +211,12 @@ def test_the_schema_and_the_reader_agree_place_by_place(path: tuple[Json, ...]) 
 
 def test_the_schema_and_the_reader_agree_on_unknown_keys_everywhere() -> None:
     assert problems(FULL) == []
-    mappings = [path for path in [(), *PATHS] if isinstance(_at(FULL, path), dict)]
+    mappings = [path for path in [(), *PATHS] if isinstance(at(FULL, path), dict)]
     assert len(mappings) > 20
     for path in mappings:
         document = copy.deepcopy(FULL)
-        _at(document, path)["color"] = "red"
+        at(document, path)["color"] = "red"
         agree(document)
-
-
-def _at(document: Json, path: tuple[Json, ...]) -> Json:
-    for step in path:
-        document = document[step]
-    return document
 
 
 def faults(document: Json) -> list[HubError]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -11,12 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import HubError, PolicyInvalid
+from domain.policy_checks import problems
 from domain.policy_reading import read_bundle
 from schemas.records import Configuration
 from schemas.vocabulary import CONFIGURATION
 from streams import configuration
 from streams.configuration import LARGEST, canonical, canonical_configuration, checked, read
 from tests.domain.stories import AROUND_THE_CLOCK, event
+from tests.domain.whole_bundle import FULL, PATHS, at
 
 BASE = yaml.safe_dump(AROUND_THE_CLOCK)
 NINE = ", ".join(["*{0}"] * 9)
@@ -208,9 +212,34 @@ def test_whatever_text_there_is_is_taken_or_refused(text: str) -> None:
 @settings(max_examples=400, deadline=None)
 def test_a_bundle_with_a_few_letters_changed_is_taken_or_refused(changes: list[tuple[int, str]]) -> None:
     text = list(BASE)
-    for at, letter in changes:
-        text[at] = letter
+    for index, letter in changes:
+        text[index] = letter
     _taken_or_refused("".join(text))
+
+
+STRANGE: tuple[object, ...] = (
+    None, True, -1, 0, 5, 10**30, 2**70, 0.5, float("nan"), float("inf"), "", "x", "\x00", "\ud800", "x" * 5000, b"x",
+    "-" * 50, "9" * 400 + "h", [], {}, [[]], [{}], [None], [True], [5], [[5]], {"x"}, (1, 2), {"high": 5}, {None: 1},
+    {5: 5}, {0.5: 1}, {"": ""}, {"\ud800": 1}, date(2026, 5, 1), datetime(2026, 5, 1, tzinfo=UTC), [date(2026, 5, 1)],
+    {date(2026, 5, 1): 5}, [["09:00", None]], [[date(2026, 5, 1), "17:00"]],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [(), *PATHS], ids=lambda path: ".".join(map(str, path)))
+def test_whatever_stands_at_a_place_is_taken_or_refused(path: tuple[str | int, ...]) -> None:
+    for value in STRANGE:
+        document = copy.deepcopy(FULL)
+        if path:
+            at(document, path[:-1])[path[-1]] = value
+        else:
+            document = value
+        found = problems(document)
+        if not found:
+            assert read_bundle(msgspec.json.decode(canonical(document)), 1)
+        try:
+            assert read_bundle(document, 1).version == 1
+        except HubError:
+            assert found  # what can't be read is refused before it is published
 
 
 def _taken_or_refused(text: str) -> None:
