@@ -192,7 +192,7 @@ def _first_response(facts: Sequence[Fact], turns: Mapping[str, bool], found: dic
             if _answered_at_once(idle, fact):
                 end = (fact.at, fact.id, "met")
                 break
-        elif ask is not None and not moved and kind in _MOVES:
+        elif ask is not None and not moved and not finished and kind in _MOVES:
             if kind == "call.ended":
                 moved = ask.type in _LOST and ask.conversation == fact.conversation
             else:

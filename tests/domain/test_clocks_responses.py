@@ -147,6 +147,14 @@ def test_a_hand_over_counts_once_and_only_from_a_bot() -> None:
     assert hub.due("first_response") == 66, "nobody begins it anew"
 
 
+def test_a_hand_over_of_a_resolved_ticket_begins_nothing() -> None:
+    hub = Hub(policy(first_response="1h", warnings=[]))
+    hub.play(MAIL, event("bot", "message.sent", 1, actor=BOT), status("done", "resolved", 30))
+    assert hub.states("first_response") == [(1, "cancelled", 30)]
+    hub.play(chat("over", "chat.transferred", 40))
+    assert hub.states("first_response") == [(1, "cancelled", 30)]
+
+
 def test_while_a_bot_has_it_the_clock_runs_from_the_question() -> None:
     hub = Hub(policy(first_response="1h", warnings=[]))
     assert [told.outcome for told in hub.told(MAIL, event("bot", "message.sent", 1, actor=BOT), 61)] == ["breached"]
