@@ -88,15 +88,6 @@ class Terms(NamedTuple):
     boundary: Literal["next_open", "close"]
 
 
-class Share(NamedTuple):
-    """An owner's part of a clock, in microseconds."""
-
-    organisation: str | None
-    team: str | None
-    person: str | None
-    counted: int
-
-
 def terms_of(verdict: SlaVerdictIssued, interval: Interval) -> Terms:
     """What was promised in a stretch: its own terms, or the verdict's."""
     boundary = interval.boundary or verdict.boundary
@@ -107,15 +98,6 @@ def terms_of(verdict: SlaVerdictIssued, interval: Interval) -> Terms:
         interval.calendar_digest or verdict.calendar_digest,
         "close" if boundary == "close" else "next_open",
     )
-
-
-def shares(evidence: Sequence[Interval]) -> list[Share]:
-    """How much of a clock was whose, in the order in which they first had it: the parts sum to its elapsed time."""
-    found: dict[tuple[str | None, str | None, str | None], int] = {}
-    for each in evidence:
-        owner = (each.organisation, each.team, each.person)
-        found[owner] = found.get(owner, 0) + each.counted
-    return [Share(*owner, counted) for owner, counted in found.items() if counted]
 
 
 def recheck(verdict: SlaVerdictIssued, calendars: Mapping[str, Calendar]) -> list[Difference]:

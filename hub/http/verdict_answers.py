@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from domain import recheck
+from domain.attribution import shares
 from hub.http.answers import Instant, Ticket, instant, instant_or_none
 from hub.sla.basis import Basis
 from hub.sla.words import sentences
@@ -153,12 +154,13 @@ class TicketInFull(Ticket):
 
 
 class Share(BaseModel):
-    """How much of a clock was whose; the shares sum to ``elapsed_seconds``."""
+    """How much of a clock was whose. All ``counted_seconds`` sum to ``elapsed_seconds``."""
 
     organisation: str | None
     team: str | None
     person: str | None
     counted_seconds: float
+    stood_seconds: float = Field(description="Time that passed meanwhile and counts against nobody.")
 
 
 class Finding(BaseModel):
@@ -215,12 +217,13 @@ class VerdictInFull(Verdict):
             words=sentences(verdict, basis.zone(verdict), basis.events),
             shares=[
                 Share(
-                    organisation=each.organisation,
-                    team=each.team,
-                    person=each.person,
-                    counted_seconds=each.counted / SECOND,
+                    organisation=owner.organisation,
+                    team=owner.team,
+                    person=owner.person,
+                    counted_seconds=share.counted / SECOND,
+                    stood_seconds=share.stood / SECOND,
                 )
-                for each in recheck.shares(verdict.evidence)
+                for owner, share in shares(verdict.evidence).items()
             ],
             recheck=Recheck.of(recheck.recheck(verdict, basis.calendars)),
             calendars={

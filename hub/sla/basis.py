@@ -9,6 +9,7 @@ from domain.business_time import Calendar
 from domain.errors import HubError
 from domain.outputs import derived_id
 from hub.sla.words import Events, Told
+from projections.configurations import store as configurations
 from projections.verdicts import store
 from schemas.records import ConfigurationPublished, SlaVerdictIssued
 from streams.casework import read_published
@@ -32,7 +33,7 @@ class Basis(NamedTuple):
 async def basis_of(connection: Connection, verdicts: Sequence[SlaVerdictIssued], also: Collection[str] = ()) -> Basis:
     """What these verdicts rest on, from the tables, with the events ``also``. What can't be read is left out."""
     calendars: dict[str, Calendar] = {}
-    bodies = await store.bundles(connection, {each.policy_version for each in verdicts})
+    bodies = await configurations.bodies(connection, sorted({each.policy_version for each in verdicts}))
     for version, body in bodies.items():
         try:
             bundle = read_published(ConfigurationPublished("", "", "", version, 0, body))

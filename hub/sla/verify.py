@@ -251,6 +251,13 @@ async def _tables(settings: Settings, hub: Hub, wanted: Wanted) -> tuple[list[in
 
 async def run(settings: Settings, wanted: Wanted, out: Console, err: Console) -> int:
     """Recompute, compare and print. Returns 1 if anything differs or does not follow from its evidence."""
+    try:
+        uuid.UUID(wanted.ticket or str(uuid.UUID(int=0)))
+    except ValueError:
+        err.print(
+            f"{wanted.ticket!r} is no ticket's id: that is a UUID, as in the address of its page", highlight=False
+        )
+        return 2
     collect_seldom()
     done = await verify(settings, wanted, err)
     findings = done.findings

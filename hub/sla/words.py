@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from domain.recheck import Share, shares, terms_of
+from domain.attribution import shares
+from domain.recheck import terms_of
+from domain.repeats import Owner
 from runtime.clock import SECOND
 from schemas.records import Interval, SlaVerdictIssued, TicketChanged
 
@@ -91,7 +93,7 @@ def promise(metric: str) -> str:
     return PROMISES.get(metric, metric.replace("_", " ").capitalize())
 
 
-def owner(of: Interval | SlaVerdictIssued | TicketChanged | Share) -> str:
+def owner(of: Interval | SlaVerdictIssued | TicketChanged | Owner) -> str:
     """Who it belonged to: ``vendor-a/first-line/agent-7``."""
     parts = (of.organisation, of.team, of.person)
     return "/".join(part for part in parts if part) or "nobody"
@@ -190,7 +192,8 @@ def _because(verdict: SlaVerdictIssued, zone: str, events: Events) -> str:
 
 def holders(evidence: Sequence[Interval]) -> str:
     """Whose time it was, in the order in which they first held it."""
-    held = [f"{owner(share)} held it for {lasting(share.counted)}" for share in shares(evidence)]
+    told = shares(evidence).items()
+    held = [f"{owner(who)} held it for {lasting(share.counted)}" for who, share in told if share.counted]
     return f"Of that open time, {', '.join(held)}." if held else ""
 
 

@@ -12,8 +12,5 @@ SELECT * FROM sla_verdicts WHERE id > $1 ORDER BY id LIMIT $2;
 -- name: by_ids
 SELECT * FROM sla_verdicts WHERE id = ANY ($1::uuid[]) ORDER BY id;
 
--- name: bundles
-SELECT version, body FROM configurations WHERE version = ANY ($1::bigint[]);
-
 -- name: events
 SELECT event, type, occurred_at, received_at FROM timeline_entries WHERE id = ANY ($1::uuid[]);

@@ -19,7 +19,6 @@ _OF_TICKETS = load(__file__, "of_tickets")
 _VERDICT = load(__file__, "verdict")
 _BY_ID = load(__file__, "by_id")
 _BY_IDS = load(__file__, "by_ids")
-_BUNDLES = load(__file__, "bundles")
 _EVENTS = load(__file__, "events")
 _COLUMNS = (
     "id", "tenant", "customer", "ticket", "metric", "cycle", "outcome", "revision", "episode", "target", "elapsed",
@@ -111,12 +110,6 @@ async def get(connection: Connection, ticket: str, verdict: str) -> SlaVerdictIs
 async def by_ids(connection: Connection, ids: Collection[str]) -> list[SlaVerdictIssued]:
     """Those of these verdicts that are there."""
     return [_verdict(row) for row in await connection.fetch(_BY_IDS, list(ids))]
-
-
-async def bundles(connection: Connection, versions: Collection[int]) -> dict[int, str]:
-    """The canonical JSON of these versions of bundles, as identity put them on the log, of those that are known."""
-    rows = await connection.fetch(_BUNDLES, list(versions))
-    return {row["version"]: row["body"] for row in rows}
 
 
 async def events(connection: Connection, entries: Collection[str]) -> list[tuple[str, str, int, int]]:

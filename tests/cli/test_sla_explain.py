@@ -44,8 +44,8 @@ async def test_every_outcome_is_told_in_words_with_its_evidence(database: str) -
     for words in (
         f"Ticket {OPENING.id} — open, urgent, with vendor-b",
         "First response was due Mon 5 Jan 2026 11:00 Europe/Berlin; 2 h of open time were promised.",
-        "Warned on Tue 6 Jan 2026 01:40 Europe/Berlin, 8 h 10 min before it: 7 h 10 min were used, and a warning was set"
-        " at 50 %.",
+        "Warned on Tue 6 Jan 2026 01:40 Europe/Berlin, 8 h 10 min before it: 7 h 10 min were used, and a warning was"
+        " set at 50 %.",
         "Breached: 3 h 20 min had passed when it was judged on Mon 5 Jan 2026 12:20 Europe/Berlin, 1 h 20 min over.",
         "It was found 1 h 20 min after it happened, so nobody was paged.",
         "Of that open time, vendor-a/first-line held it for 2 h, own/night held it for 1 h 20 min.",

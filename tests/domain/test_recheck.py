@@ -10,12 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from domain.attribution import shares
 from domain.business_time import Calendar
 from domain.policies import Bundle
-from domain.recheck import MEANINGS, OUTCOMES, Difference, Finding, recheck, shares, terms_of
+from domain.recheck import MEANINGS, OUTCOMES, Difference, Finding, recheck, terms_of
 from schemas.records import InteractionReceived, Interval, SlaVerdictIssued
 from tests.domain.random_stories import EVERYTHING, OPENING, played, steps
-from tests.domain.stories import HOUR, MINUTE, command, event
+from tests.domain.stories import HOUR, command, event
 
 Story = list[InteractionReceived | float | Bundle]
 #: A clock that changed hands between calendars, one that stood still, and a breach that was taken back.
@@ -48,7 +49,7 @@ def test_a_verdict_of_any_story_follows_from_its_evidence(story: Story) -> None:
     verdicts, calendars = played(story, EVERYTHING)
     for verdict in verdicts:
         assert recheck(verdict, calendars) == [], verdict
-        assert sum(share.counted for share in shares(verdict.evidence)) == verdict.elapsed
+        assert sum(share.counted for share in shares(verdict.evidence).values()) == verdict.elapsed
 
 
 def changed(verdict: SlaVerdictIssued, index: int, **fields: object) -> SlaVerdictIssued:
@@ -172,17 +173,3 @@ def test_a_stretch_under_other_terms_names_them_and_the_others_take_the_verdicts
     assert {each.calendar for each in told} > {verdict.calendar}
     plain = Interval(0, 1, 1, "a", "b", "open")
     assert terms_of(verdict, plain).target == verdict.target
-
-
-def test_shares_are_in_the_order_in_which_somebody_first_had_it() -> None:
-    evidence = [
-        Interval(0, 1, 30 * MINUTE, "a", "b", "open", "first-line", "vendor-a"),
-        Interval(1, 2, 0, "b", "c", "pending", "first-line", "vendor-a", running=False),
-        Interval(2, 3, 5 * MINUTE, "c", "d", "open", "second-line", "own", "agent-1"),
-        Interval(3, 4, 1 * MINUTE, "d", "e", "open", "first-line", "vendor-a"),
-        Interval(4, 5, 0, "e", "f", "open", "third-line", "own"),
-    ]
-    assert [tuple(share) for share in shares(evidence)] == [
-        ("vendor-a", "first-line", None, 31 * MINUTE),
-        ("own", "second-line", "agent-1", 5 * MINUTE),
-    ]
