@@ -50,6 +50,9 @@ def test_the_first_and_the_last_instant_can_be_asked_about(short: bool) -> None:
     assert rules.between_us(EARLIEST_US, LAST_US) == LAST_US - EARLIEST_US
     assert rules.between_us(LAST_US, EARLIEST_US) == EARLIEST_US - LAST_US
     assert rules.openings_us(EARLIEST_US, LAST_US) == [(EARLIEST_US, LAST_US)]
+    for call in (rules.add_us, rules.subtract_us):
+        with pytest.raises(DurationInvalid, match="1900 to 2199"):
+            call(LAST_US if call == rules.add_us else EARLIEST_US, 1)
 
 
 @pytest.mark.parametrize("rules", [always(True), always(False), calendar()], ids=["short way", "table", "office"])
