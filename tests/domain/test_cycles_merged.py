@@ -6,6 +6,7 @@ Minutes after the start; ``there`` and ``elsewhere`` are tickets that were merge
 from __future__ import annotations
 
 from domain.cycles import _with_carried, cycles_of
+from domain.ticket_rules import Standing
 from domain.tickets import History, history
 from schemas.casework_state import Fact
 from tests.domain.clocks import CUSTOMER, MAIL, Hub, call, mail, policy, reply, status
@@ -34,7 +35,9 @@ def fact(name: str, kind: str, minutes: float, ticket: str = "there", conversati
 def carried(*facts: Fact) -> list[str]:
     """What counts here of these facts, when those of other tickets count since the merge."""
     since = {each.id: START + round(MERGED * MINUTE) for each in facts if each.ticket != "here"}
-    return [each.id for each in _with_carried(facts, since)]
+    own = Standing("here", "open", "normal", None, None, None)
+    course = History([], list(facts), own, START, "", since=since)
+    return [each.id for each in _with_carried(course)]
 
 
 def test_a_question_waits_on_until_it_was_answered_there() -> None:
@@ -115,11 +118,7 @@ def test_a_merge_ends_what_is_open_by_the_event_that_merged() -> None:
     merged = course(hub, 90)
     (cut,) = cycles_of(merged, hub.work.bundles[1], frozenset({"next_response"}))["next_response"]
     assert (cut.stop, cut.stop_by, cut.kind) == (merged.merged_at, merged.moments[-1].by, "cancelled")
-    merged.facts = [
-        *merged.facts,
-        fact("the merge", "ticket.merged", 90, "here"),
-        fact("note", "note.added", 91, "here"),
-    ]
+    merged.merged_by = "the merge"
     (cut,) = cycles_of(merged, hub.work.bundles[1], frozenset({"next_response"}))["next_response"]
     assert (cut.stop, cut.stop_by, cut.kind) == (merged.merged_at, "the merge", "cancelled")
 
