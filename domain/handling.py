@@ -21,6 +21,10 @@ _ARRANGES = frozenset(
 )
 
 
+_NO_WORK = _HANDS_OVER | _ARRANGES
+_NOBODY = (None, None)
+
+
 def handling(facts: Sequence[Fact], window: int) -> tuple[list[Handling], int | None]:
     """Each organisation and team with when and how often it acted, and the last instant of concurrent handling.
 
@@ -33,29 +37,24 @@ def handling(facts: Sequence[Fact], window: int) -> tuple[list[Handling], int | 
     last_at = 0
     for fact in facts:
         if fact.actor != "agent" or fact.automatic:
-            if fact.type in _HANDS_OVER:
+            if last is not None and fact.type in _HANDS_OVER:
                 last = None
             continue
+        kind, at = fact.type, fact.at
         party = (fact.organisation, fact.team)
         acted = parties.get(party)
-        if acted is None:
-            if party == (None, None):
-                if fact.type in _HANDS_OVER:
-                    last = None
-                continue
-            parties[party] = [fact.at, fact.at, 1]
-        else:
-            acted[1] = fact.at
+        if acted is not None:
+            acted[1] = at
             acted[2] += 1
-        kind = fact.type
-        if kind in _HANDS_OVER:
-            last = None
-            continue
-        if kind in _ARRANGES:
-            continue
-        if last is not None and last != party and fact.at - last_at <= window:
-            concurrent_at = fact.at
-        last, last_at = party, fact.at
+        elif party != _NOBODY:
+            parties[party] = [at, at, 1]
+        if kind in _NO_WORK:
+            if kind in _HANDS_OVER:
+                last = None
+        elif party != _NOBODY:
+            if last is not None and last != party and at - last_at <= window:
+                concurrent_at = at
+            last, last_at = party, at
     found = [
         Handling(first_at, last_at, actions, organisation, team)
         for (organisation, team), (first_at, last_at, actions) in parties.items()

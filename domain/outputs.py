@@ -186,7 +186,7 @@ def view_of(
         merged_into=now.merged_into or None,
         merged=ticket.merged,
         accepted_at=now.accepted_at,
-        handled_by=course.handled_by,
+        handled_by=list(course.handled_by),
         concurrent_at=course.concurrent_at,
     )
 

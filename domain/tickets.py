@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import insort
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from domain.handling import handling
@@ -129,11 +129,10 @@ class History:
 
     ``facts``: those that promises are judged by, in order: its own, and of tickets merged into it all but their
     commands; ``since``: from when on each of the latter changes this one's status; ``settled``: of these, what was told
-    before their own ticket was resolved. ``standing``: how it stands after
-    the last of them; ``stood``: before the command that was asked about. ``opened_at`` and ``opened_by``: its first
-    event that asks, or the command that opened it; a call may have waited before. ``merged_at`` and ``merged_by``:
-    when it was merged into another, and by which fact. ``interactions`` counts what was no command;
-    ``conversations``: those it consists of, oldest first.
+    before their own ticket was resolved. ``standing``: how it stands after the last of them; ``stood``: before the
+    command that was asked about. ``opened_at`` and ``opened_by``: its first event that asks, or the command that opened
+    it; a call may have waited before. ``merged_at`` and ``merged_by``: when it was merged into another, and by which
+    fact. ``interactions`` counts what was no command; ``conversations``: those it consists of, oldest first.
     """
 
     moments: list[Moment]
@@ -141,6 +140,8 @@ class History:
     standing: Standing
     opened_at: int
     opened_by: str
+    conversations: dict[str, None]
+    since: Mapping[str, int]
     first_ask: Fact | None = None
     first_answer: Fact | None = None
     reopened: int = 0
@@ -150,12 +151,10 @@ class History:
     merged_at: int | None = None
     merged_by: str = ""
     interactions: int = 0
-    conversations: dict[str, None] = field(default_factory=dict)
-    handled_by: list[Handling] = field(default_factory=list)
+    handled_by: Sequence[Handling] = ()
     concurrent_at: int | None = None
     stood: Standing | None = None
-    since: dict[str, int] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
+    settled: frozenset[str] | set[str] = frozenset()
 
 
 def opening_of(ticket: TicketState) -> Fact:
@@ -174,7 +173,7 @@ def history(ticket: TicketState, state: CustomerState, bundle: Bundle, now: int,
     else:
         facts, since, settled = _with_merged(ticket, state)
         found = _course(ticket, facts, since, state.tenant, bundle, now, asked)
-        found.since, found.settled = since, settled
+        found.settled = settled
     found.handled_by, found.concurrent_at = handling(found.facts, bundle.concurrent_window)
     return found
 
@@ -237,23 +236,25 @@ def _course(
         ticket.tier or None,
         about or None,
     )
-    found = History([], facts, it, opening.at, opening.id)
-    moments, conversations, interactions = found.moments, found.conversations, 0
+    found = History([], facts, it, opening.at, opening.id, {}, since)
+    moments, conversations = found.moments, found.conversations
     if facts[0] is opening or (facts[0].command is None and facts[0].type != CONTEXT):
         moments.append(Moment(facts[0].at, facts[0].id, "open", told))
+    status, person, others = "open", None, 0
     for fact in facts:
-        was, held, had = it.status, told, it.person
-        if was == "resolved" and found.resolved_at is not None:
+        if status == "resolved" and found.resolved_at is not None:
             closing = found.resolved_at + bundle.close_after
             if fact.at >= closing:
-                it.status = was = "closed"
-                found.closed_at = closing
-                moments.append(Moment(closing, TIME, "closed", told, had))
+                status, found.closed_at = "closed", closing
+                moments.append(Moment(closing, TIME, "closed", told, person))
         command = fact.command
         kind = fact.type
         if not moments and (fact is opening or (command is None and kind != CONTEXT)):
-            moments.append(Moment(fact.at, fact.id, was, told, had))
+            moments.append(Moment(fact.at, fact.id, status, told, person))
+        was, held, had = status, told, person
         if command is not None:
+            others += 1
+            it.status = status
             if fact is asked:
                 found.stood = it.copied()
             if kind == MERGED:  # those that stand are known from all the customer's merges together
@@ -261,44 +262,49 @@ def _course(
                     it.status, it.merged_into = "closed", ticket.merged_into
                     found.merged_at, found.merged_by = fact.at, fact.id
             elif evolve(it, fact):
-                owner = (it.team, it.organisation, it.queue)
-                if owner != told[4:7] or it.priority != told.priority:
-                    told = Attributes(tenant, told.channel, it.priority, told.source, *owner, *told[7:])
+                person = it.person
+                if (it.team, it.organisation, it.queue) != told[4:7] or it.priority != told.priority:
+                    told = Attributes(
+                        tenant, told.channel, it.priority, told.source, it.team, it.organisation, it.queue, *told[7:]
+                    )
+            status = it.status
         elif kind == CONTEXT:
+            others += 1
             if (fact.tier or None) != told.tier:
                 told = told._replace(tier=fact.tier or None)
         else:
-            interactions += 1
             conversations[fact.conversation] = None
-            if kind in ASKS and asks(fact):
-                if found.first_ask is None:
-                    found.first_ask = fact
-                if fact.at < found.opened_at and fact.id not in since:
-                    found.opened_at, found.opened_by = fact.at, fact.id
-                if not since or since.get(fact.id, 0) <= fact.at:
-                    if was == "resolved":
-                        found.reopened += 1
-                    it.status = AFTER_CONTACT[was] or was
+            if kind in ASKS:
+                if asks(fact):
+                    if found.first_ask is None:
+                        found.first_ask = fact
+                        if fact.at < found.opened_at and fact.id not in since:
+                            found.opened_at, found.opened_by = fact.at, fact.id
+                    if not since or since.get(fact.id, 0) <= fact.at:
+                        if status == "resolved":
+                            found.reopened += 1
+                        status = AFTER_CONTACT[status] or status
             elif found.first_answer is None and kind in ANSWERS and found.first_ask is not None and answers(fact):
                 found.first_answer = fact
         if fact.about and fact.about != about and (not about or command is not None):
             about = fact.about
             told = told._replace(about=about)
-        if it.status != was or told is not held or it.person != had:
-            if it.status != was:
-                _note_status(found, was, it.status, fact)
+        if status != was or told is not held or person != had:
+            if status != was:
+                _note_status(found, was, status, fact)
             if moments:
                 at = fact.at if fact.at > moments[-1].at else moments[-1].at
-                moments.append(Moment(at, fact.id, it.status, told, it.person))
-    found.interactions = interactions
+                moments.append(Moment(at, fact.id, status, told, person))
+    found.interactions = len(facts) - others
     if not moments:
-        moments.append(Moment(facts[0].at, facts[0].id, it.status, told, it.person))
-    if it.status == "resolved" and found.resolved_at is not None:
+        moments.append(Moment(facts[0].at, facts[0].id, status, told, person))
+    if status == "resolved" and found.resolved_at is not None:
         found.closes_at = found.resolved_at + bundle.close_after
         if now >= found.closes_at:
             found.closed_at, found.closes_at = found.closes_at, None
-            it.status = "closed"
-            moments.append(Moment(found.closed_at, TIME, "closed", told, it.person))
+            status = "closed"
+            moments.append(Moment(found.closed_at, TIME, "closed", told, person))
+    it.status = status
     return found
 
 
