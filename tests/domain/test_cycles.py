@@ -40,7 +40,7 @@ def course(*facts: Fact, turns: tuple[tuple[str, str], ...] = ()) -> History:
     by_name = {each.id: each for each in facts}
     moments += [Moment(by_name[name].at, name, status, told) for name, status in turns]
     standing = Standing("t", moments[-1].status, "normal", None, None, None)
-    found = History(moments, list(facts), standing, opened_at=facts[0].at, opened_by=facts[0].id)
+    found = History(moments, list(facts), standing, facts[0].at, facts[0].id, {}, {})
     found.reopened = len(turns)
     return found
 

@@ -44,7 +44,7 @@ def act(name: str, minutes: float, kind: str = "note.added", **who: str | None) 
 
 def course(*moments: Moment, facts: tuple[Fact, ...] = ()) -> History:
     standing = Standing("t", moments[-1].status, "normal", None, None, None)
-    found = History(list(moments), list(facts), standing, moments[0].at, moments[0].by)
+    found = History(list(moments), list(facts), standing, moments[0].at, moments[0].by, {}, {})
     found.reopened = len(moments) - 1  # it may have been finished in between
     return found
 

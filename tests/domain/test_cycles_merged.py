@@ -36,7 +36,7 @@ def carried(*facts: Fact) -> list[str]:
     """What counts here of these facts, when those of other tickets count since the merge."""
     since = {each.id: START + round(MERGED * MINUTE) for each in facts if each.ticket != "here"}
     own = Standing("here", "open", "normal", None, None, None)
-    course = History([], list(facts), own, START, "", since=since)
+    course = History([], list(facts), own, START, "", {}, since)
     return [each.id for each in _with_carried(course)]
 
 

@@ -48,7 +48,7 @@ def told(
 ) -> Judged | None:
     """The resolution by ``now``, begun at ``start`` and stopped, if it was, by the event ``stop``."""
     standing = Standing("t", "open", "normal", None, None, None)
-    course = History(list(moments), [], standing, moments[0].at, moments[0].by)
+    course = History(list(moments), [], standing, moments[0].at, moments[0].by, {}, {})
     ended = (None, "", "") if stop is None else (us(stop), "stop", kind)
     return judge(Cycle("resolution", us(start), "start", *ended), course, by, us(now))
 
@@ -131,7 +131,7 @@ def test_resolved_time_counts_only_where_the_cycle_says_so() -> None:
     course = BEGUN, moment(30, "resolved"), moment(90)
     assert found(*course, now=100).elapsed == 40
     standing = Standing("t", "open", "normal", None, None, None)
-    history = History(list(course), [], standing, START, "at 0")
+    history = History(list(course), [], standing, START, "at 0", {}, {})
     counted = judge(Cycle("resolution", START, "start", counts_closed=True), history, TERMS, us(100))
     assert short(counted).elapsed == 100
 
@@ -207,7 +207,7 @@ def test_only_what_the_ticket_was_while_the_cycle_ran_is_looked_at() -> None:
 def test_a_waiting_call_is_matched_on_its_own_queue_and_channel() -> None:
     gold = bundle(1, policy(match={"channel": "voice", "queue": "gold"}, call_answer="1m"))
     standing = Standing("t", "open", "normal", None, None, None)
-    history = History([moment(0, queue="gold")], [], standing, START, "at 0")
+    history = History([moment(0, queue="gold")], [], standing, START, "at 0", {}, {})
 
     def waits(channel: str, queue: str | None) -> Judged | None:
         call = Fact(START, "rings", "call.queued", "t", "named", channel, "inbound", "c", queue=queue)
