@@ -18,7 +18,7 @@ from domain.tickets import History
 from schemas.casework_state import AnnouncedClock
 
 KEPT = 5
-"""So many finished cycles of a metric, the newest, stand on a ticket with those that are open."""
+"""So many cycles of a metric, the newest, stand on a ticket, and older ones while they are open."""
 
 _at = attrgetter("at")
 _NOTHING: list[AnnouncedClock] = []

@@ -149,7 +149,8 @@ def view_of(
     judged_at: int,
     cause: str,
 ) -> TicketChanged:
-    """The ticket as its next version would be published."""
+    """The ticket as its next version would be published. ``clocks``: of each metric the newest cycles
+    (``announced.KEPT``), and older ones that are open; those before stand in their verdicts."""
     attributes = course.moments[-1].attributes
     now = course.standing
     opening = opening_of(ticket)

@@ -172,6 +172,10 @@ class Bundle:
     repeat_window: int = REPEAT_WINDOW
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _chosen: dict[tuple[object, ...], Policy | None] = field(default_factory=dict, compare=False, repr=False)
+    #: What was asked last, and the answer: a ticket asks for each of its metrics.
+    _last: list[tuple[Attributes | None, Policy | None]] = field(
+        default_factory=lambda: [(None, None)], init=False, compare=False, repr=False
+    )
     _compared: int = field(default=0, init=False, compare=False, repr=False)
     promised: frozenset[str] = field(init=False, compare=False, repr=False)
     """The metrics that any of the policies promises: no other is worth a walk over a ticket's facts."""
@@ -184,6 +188,14 @@ class Bundle:
 
     def policy_for(self, attributes: Attributes) -> Policy | None:
         """The first policy, in order, whose match holds."""
+        last, policy = self._last[0]
+        if last is attributes:
+            return policy
+        policy = self._chosen_for(attributes)
+        self._last[0] = (attributes, policy)
+        return policy
+
+    def _chosen_for(self, attributes: Attributes) -> Policy | None:
         key = attributes[: self._compared]
         try:
             return self._chosen[key]

@@ -182,12 +182,16 @@ def _look_ahead(
     """Warnings that are reached, and when time alone changes something next; ``used`` of ``target`` up to ``since``."""
     reached: list[tuple[int, int]] = []
     upcoming = None if due_at is None else due_at + 1
+    ahead = False
     for threshold in policy.warnings:
         if threshold < 0:  # so long before the due, by the clock on the wall
             at = None if due_at is None else due_at + threshold * SECOND
+        elif ahead:  # percents rise: no later one is reached either, nor comes sooner
+            continue
         else:
             left = target * threshold // 100 - used
             at = _used_up(calendar, since, left, policy.boundary) if left > 0 else since
+            ahead = at is None or at > now
         if at is None:
             continue
         if at <= now:

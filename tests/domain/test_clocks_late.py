@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 from domain.casework import Casework
 from domain.policies import METRICS
 from schemas.casework_state import pack, unpack
 from schemas.records import ContactPoint, InteractionReceived, TicketChanged
-from tests.domain.clocks import CUSTOMER, MAIL, Hub, mail, policy, reply, status, verdicts
+from tests.domain.clocks import CUSTOMER, MAIL, Hub, arrived, mail, policy, reply, status, verdicts
 from tests.domain.stories import MINUTE, START, bundle, command, event
 
 DAY = 24 * 60
@@ -94,6 +96,36 @@ def test_a_state_from_before_cycles_were_kept_goes_on_with_its_clocks() -> None:
         ("first_response", 1, "ended"),
         ("resolution", 1, "breached"),
     ]
+
+
+# --- events that can't be as they say
+
+
+def test_an_event_from_next_year_counts_when_it_was_received() -> None:
+    hub = Hub(policy(first_response="1h", warnings=[]))
+    hub.play(MAIL, arrived(reply("from a fast clock", 365 * DAY), 50))
+    assert hub.states("first_response") == [(1, "met", 50)]
+
+
+def test_an_answer_from_before_the_ticket_answers_nothing_and_a_question_from_before_it_waits_since_then() -> None:
+    hub = Hub(policy(first_response="4h", next_response="4h"))
+    hub.play(MAIL, reply("before", -30, received=5))
+    assert hub.states("next_response") == [(1, "running", 0)]
+    hub.play(mail("question before", -60, received=6), reply("answer", 60))
+    assert [(clock.state, clock.elapsed / MINUTE) for clock in hub.clocks("next_response")] == [
+        ("met", 30),
+        ("met", 60),
+    ]
+
+
+def test_of_two_at_one_instant_without_a_sequence_the_outcome_is_the_same_whatever_came_first() -> None:
+    told = [status("done", 30, "resolved"), reply("answer", 30), status("ask", 30, "pending"), mail("more", 30)]
+    ends = []
+    for order in permutations(told):
+        hub = Hub(policy(first_response="4h", next_response="4h", resolution="4h"))
+        hub.play(MAIL, *order)
+        ends.append(sorted((c.metric, c.started_at, c.state, c.elapsed) for c in hub.ticket().clocks))
+    assert ends == [ends[0]] * len(ends)
 
 
 # --- merges
