@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.records import Actor, InteractionReceived
-from tests.domain.clocks import MAIL, OWN, VENDOR, Hub, mail, policy, reply, status, verdicts
-from tests.domain.stories import MINUTE, command
+from tests.domain.clocks import MAIL, OWN, VENDOR, Hub, call, mail, policy, reply, status, verdicts
+from tests.domain.stories import MINUTE, START, command
 
 SHEET = policy(ownership="4h", acknowledgement="30m", warnings=[])
 
@@ -110,3 +110,9 @@ def test_the_stretches_of_all_holders_sum_to_what_the_customer_waited() -> None:
         ("own", 28.75),
         ("vendor-b", 9.75),
     ]
+
+
+def test_a_stretch_begins_when_the_ticket_is_opened_and_not_with_the_call_that_waited_before() -> None:
+    hub = Hub(SHEET | {"routes": [{"match": {}, "assign": {"team": "first-line"}}]})
+    hub.play(call("queued", "queued", 0), call("gone", "abandoned", 5))
+    assert [(clock.started_at - START) / MINUTE for clock in hub.clocks("ownership")] == [5]

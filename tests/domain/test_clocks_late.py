@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import msgspec
+
 from domain.casework import Casework
 from domain.policies import METRICS
 from schemas.casework_state import pack, unpack
@@ -126,6 +128,21 @@ def test_of_two_at_one_instant_without_a_sequence_the_outcome_is_the_same_whatev
         hub.play(MAIL, *order)
         ends.append(sorted((c.metric, c.started_at, c.state, c.elapsed) for c in hub.ticket().clocks))
     assert ends == [ends[0]] * len(ends)
+
+
+def test_what_was_never_promised_as_a_late_event_shows_is_taken_back() -> None:
+    hub = Hub(policy(match={"organisation": "vendor-a"}, first_response="1h", warnings=[]))
+    assert [told.outcome for told in hub.told(MAIL, 61)] == ["breached"]
+    away = arrived(command("away", "ticket.assigned", 0, MAIL.id, organisation="own"), 70)
+    assert [(told.cycle, told.outcome) for told in hub.told(away)] == [(1, "retracted")]
+
+
+def test_an_answer_before_a_question_at_its_source_is_none_though_at_one_instant() -> None:
+    for number, state in ((1, "running"), (9, "met")):
+        hub = Hub(policy(first_response="4h", next_response="4h"))
+        answer = msgspec.structs.replace(reply("answer", 0), sequence=number)
+        hub.play(msgspec.structs.replace(MAIL, sequence=5), answer)
+        assert {clock.state for clock in hub.ticket().clocks} == {state}
 
 
 # --- merges

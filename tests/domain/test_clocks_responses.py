@@ -179,3 +179,8 @@ def test_two_at_one_instant_the_answer_is_for_what_was_asked_before() -> None:
     hub = Hub(policy(next_response="1h"))
     hub.play(MAIL, reply("answer", 10), mail("at once", 10))
     assert hub.states("next_response") == [(1, "met", 10), (2, "running", 0)]
+
+
+def test_an_answer_that_comes_with_the_resolving_promises_no_update() -> None:
+    hub = Hub(policy(periodic_update="1h"))
+    assert hub.told(MAIL, reply("done", 10), status("done", 10, "resolved")) == []
