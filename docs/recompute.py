@@ -19,8 +19,8 @@ def openings(rules, begin):  # the open time from an instant on: a holiday beats
         passed = sum(int(part) * size for part, size in zip(clock.split(":"), (3600, 60, 1)))
         return (datetime(*day.timetuple()[:3], tzinfo=ZoneInfo(rules["tz"])) + timedelta(seconds=passed) - EPOCH) // US
 
-    day = (EPOCH + begin * US).date() - timedelta(days=2)
-    while (day := day + timedelta(days=1)).year < 2200:
+    day = (EPOCH + begin * US).date() - timedelta(2)
+    while (day := day + timedelta(1)).year < 2200:
         date, annual, hours = str(day), str(day)[5:], rules["hours"].get(DAYS[day.weekday()], [])
         shut = any(each in (date, annual) or each[:10] <= date <= each[11:] for each in rules["holidays"])
         hours = [] if shut else rules["overrides"].get(date, rules["overrides"].get(annual, hours))
@@ -28,8 +28,7 @@ def openings(rules, begin):  # the open time from an instant on: a holiday beats
         for a, b in [(at(a), at(b)) for a, b in breaks]:
             spans = [part for x, y in spans for part in ((x, min(y, a)), (max(x, b), y))] if a < b else spans
         for a, b in sorted((a, b) for a, b in spans if max(a, begin) < b):
-            yield max(a, begin), b
-            begin = b
+            yield max(a, begin), (begin := b)
 
 
 def walk(rules, begin, end, left, close):  # the open time up to an end, and the instant at which so much is used up
@@ -50,17 +49,18 @@ def fault(v):  # the first thing that does not follow from the evidence, or None
         rules = json.dumps(v["calendars"].get(digest), sort_keys=True, separators=(",", ":"))
         if hashlib.sha256(rules.encode()).hexdigest() != digest:
             return f"does not hold: the calendar of evidence[{n}]"
-        counted, due = walk(json.loads(rules), begin, end, left, close) if row["running"] else (0, None)
+        stands = 0, begin if left < 0 and row["policy"] != "" else None  # less may be promised than was used already
+        counted, due = walk(json.loads(rules), begin, end, left, close) if row["running"] else stands
         breached = due if breached is None and due is not None and (end > due or left < 0) else breached
         if us(row["counted_seconds"]) != counted or past not in (None, (row["begin"], row["began_by"])) or end < begin:
             return f"does not hold: evidence[{n}]"
         used, past = used + counted, (row["end"], row["ended_by"])
-    done, late = row["ended_by"] != "now", breached is not None
+    done = row["ended_by"] != "now"
     holds = {
         "elapsed_seconds": us(v["elapsed_seconds"]) == used,
-        "due_at": (v["due_at"] and us(v["due_at"])) == (breached if late else due),
+        "due_at": (v["due_at"] and us(v["due_at"])) == (due if breached is None else breached),
         "ended_at": v["ended_at"] == (row["end"] if done else None),
-        "outcome": v["outcome"] in ("retracted", *OUTCOMES[late, done]),
+        "outcome": v["outcome"] in ("retracted", *OUTCOMES[breached is not None, done]),
     }
     return next((f"does not hold: {name}" for name, true in holds.items() if not true), None)
 

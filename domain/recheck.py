@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from domain.business_time import Calendar
 from domain.errors import DurationInvalid
 from domain.outputs import LATE, derived_id
-from domain.sla import NOW
+from domain.sla import NOTHING, NOW
 from schemas.records import Interval, SlaVerdictIssued
 
 SECOND = 1_000_000
@@ -172,11 +172,13 @@ def _due(verdict: SlaVerdictIssued, calendars: Mapping[str, Calendar]) -> tuple[
     due_at: int | None = None
     for each in verdict.evidence:
         due_at = None
-        if not each.running:
-            continue
         terms = terms_of(verdict, each)
-        calendar = calendars[terms.calendar_digest]
         left = terms.target - used
+        if not each.running:
+            if left < 0 and breached_at is None and each.policy != NOTHING:
+                breached_at = each.begin
+            continue
+        calendar = calendars[terms.calendar_digest]
         if left < 0:
             due_at = each.begin
         else:

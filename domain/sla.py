@@ -22,6 +22,8 @@ from schemas.casework_state import Fact
 from schemas.records import Interval
 
 NOW = "now"
+NOTHING = ""
+"""Stands for the policy of a stretch in which nothing was promised."""
 SECOND = 1_000_000
 _at = attrgetter("at")
 
@@ -116,6 +118,8 @@ def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | 
                 if breached_at is None and due_at is not None and (end > due_at or left < 0):
                     breached_at = due_at  # it stays, whatever comes later
             elapsed += counted
+        elif elapsed > length and breached_at is None:
+            breached_at = begin  # less was promised from then on than was used already, though the clock stands still
         pieces.append((begin, end, counted, moment, ended_by, running, policy, duration))
     if chosen is None:
         return None
@@ -227,7 +231,7 @@ def evidence(judged: Judged) -> list[Interval]:
                 person=moment.person,
                 running=running,
                 queue=told.queue,
-                policy=None if same or policy is None else policy.name,
+                policy=NOTHING if policy is None else None if same else policy.name,
                 target=None if same else target,
                 calendar=None if same or policy is None else policy.calendar,
                 calendar_digest=None if same or policy is None else judged.bundle.calendars[policy.calendar].digest,

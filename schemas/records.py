@@ -312,7 +312,8 @@ class Interval(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stretch [from, to) of a clock: ``counted`` microseconds of it are working time and belong to one owner.
 
     ``running`` is false where the clock stood still, whatever the calendar says. ``policy``, ``target``, ``calendar``,
-    ``calendar_digest`` and ``boundary``: what was promised then, null where it is what the verdict names.
+    ``calendar_digest`` and ``boundary``: what was promised then, null where it is what the verdict names;
+    an empty ``policy`` where nothing was promised.
     """
 
     begin: int

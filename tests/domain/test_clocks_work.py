@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.domain.clocks import MAIL, Hub, mail, policy, reply, status, verdicts
-from tests.domain.stories import MINUTE, bundle, command
+from tests.domain.stories import MINUTE, START, bundle, command
 
 
 def test_the_three_of_them_differ_in_what_they_pause_for() -> None:
@@ -136,3 +136,12 @@ def test_resolved_the_instant_it_was_opened() -> None:
     opened = command("opened", "ticket.opened", 0, "", priority="normal")
     hub.play(opened, command("done", "ticket.status_set", 0, opened.id, status="resolved"))
     assert hub.states("resolution") == [(1, "met", 0)]
+
+
+def test_a_promise_of_less_than_was_used_is_breached_at_once_also_while_the_clock_stands() -> None:
+    hub = Hub(policy(resolution={"normal": "8h", "urgent": "2h"}))
+    hub.play(MAIL, status("wait", 180, "pending"))
+    told = hub.told(command("up", "ticket.prioritised", 200, MAIL.id, priority="urgent"))
+    assert [(each.outcome, each.elapsed) for each in told] == [("breached", 180)]
+    assert hub.clocks("resolution")[-1].breached_at == START + 200 * MINUTE
+    assert [each.outcome for each in hub.told(status("done", 240, "resolved"))] == ["ended"]
