@@ -168,8 +168,11 @@ def _what_to_do(reason: Reason, ticket: Standing) -> str:
 def evolve(ticket: Standing, fact: Fact) -> bool:
     """Apply a command to a ticket. False, and nothing changed, when the table has no way for it."""
     command = fact.command
-    cell = TRANSITIONS[row_of(fact)]["merged" if ticket.merged_into else ticket.status]
-    if command is None or cell.__class__ is Reason:
+    row = TRANSITIONS.get(row_of(fact))
+    if command is None or row is None:  # a state may hold what was once taken for a command
+        return False
+    cell = row["merged" if ticket.merged_into else ticket.status]
+    if cell.__class__ is Reason:
         return False
     kind = fact.type
     if kind == "note.added" and command.priority is None:

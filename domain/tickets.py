@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from domain.handling import handling
@@ -140,8 +140,8 @@ class History:
     standing: Standing
     opened_at: int
     opened_by: str
-    conversations: dict[str, None]
-    since: Mapping[str, int]
+    conversations: dict[str, None] = field(default_factory=dict)
+    since: Mapping[str, int] = field(default_factory=dict)
     first_ask: Fact | None = None
     first_answer: Fact | None = None
     reopened: int = 0
