@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from domain.cycles import Cycle, cycles_of
 from domain.policies import EMPTY, Attributes
-from domain.ticket_rules import Standing
 from domain.tickets import History, Moment
 from schemas.casework_state import Fact
+from tests.domain.histories import history_of
 from tests.domain.stories import MINUTE, START
 
 Told = tuple[float, str, float | None, str, str]
@@ -39,10 +39,7 @@ def course(*facts: Fact, turns: tuple[tuple[str, str], ...] = ()) -> History:
     moments = [Moment(facts[0].at, facts[0].id, "open", told)]
     by_name = {each.id: each for each in facts}
     moments += [Moment(by_name[name].at, name, status, told) for name, status in turns]
-    standing = Standing("t", moments[-1].status, "normal", None, None, None)
-    found = History(moments, list(facts), standing, facts[0].at, facts[0].id, {}, {})
-    found.reopened = len(turns)
-    return found
+    return history_of(moments, facts)
 
 
 def cycles(metric: str, *facts: Fact, turns: tuple[tuple[str, str], ...] = ()) -> list[Told]:

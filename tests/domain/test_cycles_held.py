@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from domain.cycles import cycles_of
 from domain.policies import Attributes, Bundle
-from domain.ticket_rules import Standing
-from domain.tickets import History, Moment
+from domain.tickets import Moment
 from schemas.casework_state import Fact
 from tests.domain.clocks import policy
+from tests.domain.histories import history_of
 from tests.domain.stories import MINUTE, START, bundle
 
 Told = tuple[float | None, str, float | None, str, str]
@@ -42,15 +42,8 @@ def act(name: str, minutes: float, kind: str = "note.added", **who: str | None) 
     )
 
 
-def course(*moments: Moment, facts: tuple[Fact, ...] = ()) -> History:
-    standing = Standing("t", moments[-1].status, "normal", None, None, None)
-    found = History(list(moments), list(facts), standing, moments[0].at, moments[0].by, {}, {})
-    found.reopened = len(moments) - 1  # it may have been finished in between
-    return found
-
-
 def cycles(metric: str, *moments: Moment, facts: tuple[Fact, ...] = (), by: Bundle = RESUME) -> list[Told]:
-    found = cycles_of(course(*moments, facts=facts), by, frozenset({metric})).get(metric, [])
+    found = cycles_of(history_of(moments, facts), by, frozenset({metric})).get(metric, [])
     assert all(each.metric == metric and each.call is None for each in found)
     return [(minutes(each.at), each.by, minutes(each.stop), each.stop_by, each.kind) for each in found]
 
@@ -88,9 +81,9 @@ def test_a_reopening_begins_a_new_round_where_the_policy_says_so() -> None:
 def test_the_time_in_between_counts_where_the_policy_says_so() -> None:
     told = moment(0), moment(10, "resolved"), moment(20)
     for by, counts in ((RESUME, False), (COUNT, True), (NEW, False)):
-        found = cycles_of(course(*told), by, frozenset({"resolution"}))["resolution"]
+        found = cycles_of(history_of(told), by, frozenset({"resolution"}))["resolution"]
         assert [each.counts_closed for each in found] == ([False, False] if by is NEW else [counts])
-    (first,) = cycles_of(course(*told[:2]), COUNT, frozenset({"resolution"}))["resolution"]
+    (first,) = cycles_of(history_of(told[:2]), COUNT, frozenset({"resolution"}))["resolution"]
     assert not first.counts_closed, "it was not reopened"
     nobody = bundle(1, policy(match={"channel": "sms"}, **METRIC, reopen="new_cycle"))
     assert cycles("resolution", *told, by=nobody) == [(0, "at 0", None, "", "")], "no policy, no new round"

@@ -6,10 +6,11 @@ Minutes after the start; ``there`` and ``elsewhere`` are tickets that were merge
 from __future__ import annotations
 
 from domain.cycles import _with_carried, cycles_of
-from domain.ticket_rules import Standing
-from domain.tickets import History, history
+from domain.policies import Attributes
+from domain.tickets import History, Moment, history
 from schemas.casework_state import Fact
 from tests.domain.clocks import CUSTOMER, MAIL, Hub, call, mail, policy, reply, status
+from tests.domain.histories import history_of
 from tests.domain.stories import MINUTE, START
 
 MERGED = 100.0
@@ -32,12 +33,13 @@ def fact(name: str, kind: str, minutes: float, ticket: str = "there", conversati
     )
 
 
-def carried(*facts: Fact) -> list[str]:
+def carried(*facts: Fact, settled: tuple[str, ...] = ()) -> list[str]:
     """What counts here of these facts, when those of other tickets count since the merge."""
-    since = {each.id: START + round(MERGED * MINUTE) for each in facts if each.ticket != "here"}
-    own = Standing("here", "open", "normal", None, None, None)
-    course = History([], list(facts), own, START, "", {}, since)
-    return [each.id for each in _with_carried(course)]
+    moment = Moment(facts[0].at, facts[0].id, "open", Attributes("t", "email", "normal"))
+    here = history_of([moment], facts)
+    here.since = {each.id: START + round(MERGED * MINUTE) for each in facts if each.ticket != "here"}
+    here.settled = set(settled)
+    return [each.id for each in _with_carried(here)]
 
 
 def test_a_question_waits_on_until_it_was_answered_there() -> None:
@@ -48,6 +50,14 @@ def test_a_question_waits_on_until_it_was_answered_there() -> None:
     assert carried(fact("answer", SENT, 5), fact("a", ASKED, 10)) == ["a"]
     assert carried(fact("a", ASKED, 10), fact("b", ASKED, 20, "elsewhere")) == ["a", "b"], "one of each ticket"
     assert carried(fact("a", ASKED, 10), fact("answer", SENT, 20, "elsewhere")) == ["a"]
+
+
+def test_what_was_settled_there_when_that_ticket_was_finished_waits_no_more() -> None:
+    facts = fact("a", ASKED, 10), fact("wish", "callback.requested", 15), fact("rings", "call.queued", 20)
+    assert carried(*facts) == ["a", "wish", "rings"]
+    assert carried(*facts, settled=("a", "wish", "rings")) == []
+    assert carried(*facts, settled=("a",)) == ["wish", "rings"]
+    assert carried(fact("a", ASKED, 100), settled=("a",)) == ["a"], "told from the merge on"
 
 
 def test_what_was_told_from_the_merge_on_counts_as_it_is() -> None:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from domain.cycles import Cycle
 from domain.policies import Attributes, Bundle
 from domain.sla import NOW, Judged, evidence, judge
-from domain.ticket_rules import Standing
-from domain.tickets import History, Moment
+from domain.tickets import Moment
 from schemas.casework_state import Fact
 from schemas.records import Interval
 from tests.domain.clocks import policy
+from tests.domain.histories import history_of
 from tests.domain.stories import AROUND_THE_CLOCK, HOUR, MINUTE, START, bundle
 
 TICK = 1 / MINUTE  # a microsecond
@@ -47,8 +47,7 @@ def told(
     *moments: Moment, now: float = 0, start: float = 0, stop: float | None = None, kind: str = "met", by: Bundle = TERMS
 ) -> Judged | None:
     """The resolution by ``now``, begun at ``start`` and stopped, if it was, by the event ``stop``."""
-    standing = Standing("t", "open", "normal", None, None, None)
-    course = History(list(moments), [], standing, moments[0].at, moments[0].by, {}, {})
+    course = history_of(moments)
     ended = (None, "", "") if stop is None else (us(stop), "stop", kind)
     return judge(Cycle("resolution", us(start), "start", *ended), course, by, us(now))
 
@@ -130,8 +129,7 @@ def test_pauses_do_not_count_and_the_due_moves_behind_them() -> None:
 def test_resolved_time_counts_only_where_the_cycle_says_so() -> None:
     course = BEGUN, moment(30, "resolved"), moment(90)
     assert found(*course, now=100).elapsed == 40
-    standing = Standing("t", "open", "normal", None, None, None)
-    history = History(list(course), [], standing, START, "at 0", {}, {})
+    history = history_of(course)
     counted = judge(Cycle("resolution", START, "start", counts_closed=True), history, TERMS, us(100))
     assert short(counted).elapsed == 100
 
@@ -206,8 +204,7 @@ def test_only_what_the_ticket_was_while_the_cycle_ran_is_looked_at() -> None:
 
 def test_a_waiting_call_is_matched_on_its_own_queue_and_channel() -> None:
     gold = bundle(1, policy(match={"channel": "voice", "queue": "gold"}, call_answer="1m"))
-    standing = Standing("t", "open", "normal", None, None, None)
-    history = History([moment(0, queue="gold")], [], standing, START, "at 0", {}, {})
+    history = history_of([moment(0, queue="gold")])
 
     def waits(channel: str, queue: str | None) -> Judged | None:
         call = Fact(START, "rings", "call.queued", "t", "named", channel, "inbound", "c", queue=queue)
@@ -279,6 +276,6 @@ def test_evidence_is_the_pieces_with_who_held_it_and_what_was_promised_where_tha
     assert back is not None
     assert [(each.policy, each.target, each.running) for each in evidence(back)] == [
         (None, None, True),
-        (None, None, False),
+        ("", None, False),
         (None, None, True),
     ]
