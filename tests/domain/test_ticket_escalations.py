@@ -6,7 +6,7 @@ from domain.policies import Escalation, Match, Target
 from domain.tickets import history
 from schemas.records import Actor, CustomerContext, InteractionReceived, TicketChanged
 from tests.domain.desk import CUSTOMER, Desk, because, desk, verdicts
-from tests.domain.stories import HOUR, MINUTE, START, bundle, command, event
+from tests.domain.stories import HOUR, MINUTE, START, bundle, command, event, late
 
 MAIL = event("mail", "email.received", 0)
 LEAD = Escalation("lead", Match(), "first_response", "warned", 75, team="lead", organisation="own", level=1)
@@ -65,6 +65,16 @@ def test_a_warning_that_comes_again_after_a_retraction_is_the_same_cycle() -> No
     late = event("reply", "email.sent", 50, received=75)
     assert ("first_response", "retracted") in verdicts(work.feed(late))
     assert escalated(work) == [("rule:boss", 61)], "that it was escalated stays true"
+
+
+def test_a_cycle_that_is_breached_again_after_a_retraction_is_not_escalated_again() -> None:
+    work = desk(escalations=[Escalation("late", Match(), "resolution", "breached", level=1)])
+    work.feed(MAIL, event("reply", "email.sent", 1), 481)
+    taken_back = late(command("done", "ticket.status_set", 400, MAIL.id, status="resolved"), 500)
+    assert ("resolution", "retracted") in verdicts(work.feed(taken_back))
+    again = work.feed(command("up", "ticket.reopened", 510, MAIL.id), 600)
+    assert ("resolution", "breached") in verdicts(again)
+    assert escalated(work) == [("rule:late", 481)]
 
 
 def test_an_earlier_warnings_rule_fires_with_the_later_warning_if_that_is_all_that_is_said() -> None:

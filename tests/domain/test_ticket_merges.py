@@ -86,6 +86,15 @@ def point(ticket: str) -> ContactPoint:
     return ContactPoint("hub", f"ticket:{ticket}")
 
 
+def test_what_was_asked_in_the_source_before_the_merge_does_not_change_the_targets_status() -> None:
+    work = opened()
+    work.feed(command("wait", "ticket.status_set", NOW - 5, NEW.id, status="pending"))
+    work.feed(event("asked", "email.received", NOW - 3, conversation="email:old"), merge(OLD.id, NEW.id))
+    assert work.ticket(NEW.id).status == "pending", "somebody waits for the customer there, and that is so still"
+    work.feed(event("again", "email.received", NOW + 1, conversation="email:old"))
+    assert work.ticket(NEW.id).status == "open"
+
+
 def test_a_reply_in_the_sources_conversation_answers_for_the_target() -> None:
     work = opened()
     work.feed(merge(OLD.id, NEW.id), event("reply", "email.sent", NOW + 1, conversation="email:old"))
