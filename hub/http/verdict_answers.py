@@ -33,7 +33,7 @@ class Interval(BaseModel):
     team: str | None
     organisation: str | None
     person: str | None
-    policy: str | None = Field(description="What was promised in this stretch; null: what the verdict names, empty: nothing.")
+    policy: str | None = Field(description="What was promised then; null: what the verdict names, empty: nothing.")
     target_seconds: float | None
     calendar: str | None
     calendar_digest: str | None
