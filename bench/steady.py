@@ -2,7 +2,9 @@
 
 The hub's clock runs ``speed`` times as fast as the machine's, so that tickets are opened, answered, resolved, closed
 and put away (``HUB_RETENTION_DAYS`` is 1) within the measurement: from then on as many leave the state as come in, and
-memory that still grows is lost. It is judged by the second half alone.
+memory that still grows is lost. Only the second half is judged. Every ticket ends, and a customer is gone before they
+write again; and topics have one partition, since what counting remembers of each (``consumers.sources.REMEMBERED``
+ids) would not be full before half an hour.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from random import Random
 
 import msgspec
 
 from bench.alerts import BUNDLE
+from bench.measuring import median
 from bench.part import Part, Say, Table, Target, below
 from bench.posting import Posting
 from bench.running import EVERYBODY, Hub, prepared, running
@@ -30,7 +32,8 @@ _BUNDLE = {**BUNDLE, "tickets": {"join_window": "1h", "close_after": "1h"}}
 
 
 class Load(msgspec.Struct, frozen=True):
-    """``rate`` events a second for ``minutes``, of as many ``customers``; 1 s is ``speed`` seconds to the hub."""
+    """``rate`` events a second for ``minutes``, of as many ``customers``, one after the other. To the hub, 1 s is
+    ``speed`` seconds."""
 
     minutes: float = 5
     rate: int = 100
@@ -39,12 +42,13 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Of one process in the second half, in MB: as it began and ended, and by the straight line through all looks how
-    much more each ``hour``."""
+    """Of one process in the second half, in MB: as it ``began`` and ``ended`` by the straight line through all looks,
+    and how much more that is each ``hour``. ``minutes``: the middle of the looks in each minute of the whole run."""
 
     began: float
     ended: float
     hour: float
+    minutes: list[float]
 
 
 class SteadyResult(msgspec.Struct, frozen=True):
@@ -61,7 +65,7 @@ class SteadyResult(msgspec.Struct, frozen=True):
 async def measure(on: Servers, prefix: str, wanted: Load, say: Say) -> SteadyResult:
     """Start the hub, keep it at work, and look at its processes."""
     file = on.folder / "steady-clock"
-    more = {"clock_file": str(file), "retention_days": "1"}
+    more = {"clock_file": str(file), "retention_days": "1", "partitions": "1"}
     async with prepared(on, prefix, f"{prefix}steady".replace("-", "_"), **more) as hub:
         await hub.configure(_BUNDLE)
         async with running(hub, EVERYBODY, on.folder / "steady-logs"):
@@ -82,7 +86,6 @@ class _Working:
         self._load = wanted
         self._posting = posting
         self._clock = clock
-        self._random = Random(1)
         self._asked: deque[tuple[int, int, str]] = deque()
         self._answered: deque[tuple[int, int, str]] = deque()
         self._looks: list[tuple[float, dict[str, int]]] = []
@@ -114,11 +117,7 @@ class _Working:
         )
 
     def _memory(self, name: str) -> Memory:
-        late = self._looks[len(self._looks) // 2 :]
-        sizes = [(at, found[name] / 1e6) for at, found in late if name in found]
-        if not sizes:
-            return Memory(0.0, 0.0, 0.0)
-        return Memory(round(sizes[0][1], 1), round(sizes[-1][1], 1), round(slope(sizes) * 3600, 1))
+        return judged([(at, found[name] / 1e6) for at, found in self._looks if name in found])
 
     async def _move(self) -> None:
         while True:
@@ -141,7 +140,7 @@ class _Working:
             _, customer, ticket = self._answered.popleft()
             await self._post("ticket.status_set", number, customer, ticket)
         elif number % 3 == 0:
-            customer = self._random.randrange(self._load.customers)
+            customer = number // 3 % self._load.customers
             self._asked.append((number, customer, await self._post("email.received", number, customer, "")))
 
     async def _post(self, kind: str, number: int, customer: int, ticket: str) -> str:
@@ -172,6 +171,24 @@ class _Working:
         if answer.status != 202:
             raise RuntimeError(f"POST /v1/events answered {answer.status}: {answer.body.decode(errors='replace')}")
         return str(msgspec.json.decode(answer.body)["ids"][0])
+
+
+def judged(looks: Sequence[tuple[float, float]]) -> Memory:
+    """What looks at a process, as (seconds, MB), say; all zero for none."""
+    if not looks:
+        return Memory(0.0, 0.0, 0.0, [])
+    late = looks[len(looks) // 2 :]
+    rise, took = slope(late), late[-1][0] - late[0][0]
+    middle = sum(size for _, size in late) / len(late)
+    by_minute: dict[int, list[float]] = {}
+    for at, size in looks:
+        by_minute.setdefault(int((at - looks[0][0]) // 60), []).append(size)
+    return Memory(
+        began=round(middle - rise * took / 2, 1),
+        ended=round(middle + rise * took / 2, 1),
+        hour=round(rise * 3600, 1),
+        minutes=[round(median(sizes), 1) for sizes in by_minute.values()],
+    )
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

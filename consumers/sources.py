@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.reading import Fenced, Membership, Reading, Record
+from consumers.recent import Recent
 from domain.sequences import LARGEST, Numbering, numbering_of
 from domain.source_counts import CountInvalid, quarter_of, stated
 from projections.positions.store import Place, Step
@@ -85,7 +86,7 @@ class Sources:
         self._numberings = numberings
         self._learn = learn
         self._labels = labels or Labels()
-        self._recent: dict[Place, dict[bytes, int]] = {}
+        self._recent: dict[Place, Recent] = {}
         self._fresh: dict[Place, dict[bytes, int]] = {}
         self._pruned_at = 0
         self.topics = self.with_holes = (topic,)  # third parties write it, perhaps in transactions
@@ -111,12 +112,11 @@ class Sources:
         """The next offset of each partition; remembers the events before it."""
         held = await store.take(connection, places)
         for place, some in (await store.recent(connection, places)).items():
-            self._recent[place] = {
-                ids[at : at + store.ID_BYTES]: first + at // store.ID_BYTES
-                for first, ids in some
-                for at in range(0, len(ids), store.ID_BYTES)
-                if ids[at : at + store.ID_BYTES] != _NOTHING
-            }
+            known = self._recent[place] = Recent(REMEMBERED)
+            for first, ids in some:
+                for at in range(0, len(ids), store.ID_BYTES):
+                    if (key := ids[at : at + store.ID_BYTES]) != _NOTHING:
+                        known.add(key, first + at // store.ID_BYTES)
         return held
 
     async def decode(self, new: Mapping[Place, Sequence[Record]]) -> Batch:
@@ -126,7 +126,7 @@ class Sources:
         self._fresh = {}
         for place, found in new.items():
             ids = self._fresh[place] = {}
-            known = self._recent.setdefault(place, {})
+            known = self._known(place)
             packed = bytearray()
             begin = found[0].offset
             for record in found:
@@ -135,7 +135,7 @@ class Sources:
                 )  # a topic has no holes
                 event = self._event(record)
                 key = uuid_bytes(event.id) if event is not None else _NOTHING
-                before = ids.get(key, known.get(key))
+                before = ids[key] if key in ids else known.last(key)
                 if event is None or (before is not None and record.offset - before <= REMEMBERED):
                     packed.extend(_NOTHING)
                     continue
@@ -159,18 +159,21 @@ class Sources:
     def written(self, batch: Batch, steps: Mapping[Place, Step]) -> None:
         """Remember the events, and show how many there were."""
         for place, fresh in self._fresh.items():
-            known = self._recent.setdefault(place, {})
+            known = self._known(place)
             for key, offset in fresh.items():
-                known.pop(key, None)  # to the end: the oldest stand first
-                known[key] = offset
-            needed = steps[place].next - REMEMBERED
-            while known and (oldest := next(iter(known))) and known[oldest] < needed:
-                del known[oldest]
+                known.add(key, offset)
+            known.forget(steps[place].next - REMEMBERED)
         self._fresh = {}
         if batch.prune_before is not None:
             self._pruned_at = batch.prune_before + KEPT
         for source, counted in batch.sums.items():
             metrics.source_events.labels(*self._labels.of(source)).inc(counted.events)
+
+    def _known(self, place: Place) -> Recent:
+        known = self._recent.get(place)
+        if known is None:
+            known = self._recent[place] = Recent(REMEMBERED)
+        return known
 
     def _event(self, record: Record) -> InteractionReceived | None:
         try:

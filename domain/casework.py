@@ -37,6 +37,7 @@ from schemas.records import (
 
 SECOND = 1_000_000
 RECENT = 64
+STALE = 1000
 DAY = 86_400 * 1_000_000
 
 
@@ -72,8 +73,7 @@ class Casework:
             self._plan(customer, state)
             packed = pack(state)
         elif planned is not None:
-            self._planned[customer] = planned
-            heapq.heappush(self._heap, (planned, customer))
+            self._wait(customer, planned)
         self.customers.take(customer, packed)
 
     def changed(self) -> list[tuple[str, bytes | None]]:
@@ -259,8 +259,18 @@ class Casework:
         # Later than the time told so far, which changes nothing more: a tick for that time would not come again.
         state.planned = max(min(upcoming), self.reached + 1)
         if self._planned.get(customer) != state.planned:
-            self._planned[customer] = state.planned
-            heapq.heappush(self._heap, (state.planned, customer))
+            self._wait(customer, state.planned)
+
+    def _wait(self, customer: str, at: int) -> None:
+        """Wait for an instant, and for no other one of this customer.
+
+        What was waited for before stays in the heap until its time comes, which may be weeks, so it is made anew when
+        most of it is of that kind."""
+        self._planned[customer] = at
+        heapq.heappush(self._heap, (at, customer))
+        if len(self._heap) > 2 * len(self._planned) + STALE:
+            self._heap = [(planned, waiting) for waiting, planned in self._planned.items()]
+            heapq.heapify(self._heap)
 
     def _judge(
         self, state: CustomerState, ticket: TicketState, since: int = 0, course: History | None = None

@@ -61,7 +61,7 @@ async def test_pages_of_a_history_are_read(on: Servers, topic_prefix: str) -> No
 
 
 async def test_steady_work_puts_tickets_away(on: Servers, topic_prefix: str) -> None:
-    wanted = steady.Load(minutes=0.1, rate=30, customers=5, speed=1000)
+    wanted = steady.Load(minutes=0.1, rate=30, customers=5000, speed=1000)
     found = await steady.measure(on, topic_prefix, wanted, quiet)
     assert found.restarts == 0
     assert all(one.ended > 0 for one in found.memory.values())
@@ -87,6 +87,17 @@ def test_a_crowd_is_what_the_fold_itself_would_hold() -> None:
         mail = crowd.mail(next(crowd.uuids(9)), state.last_contact + 1, "default", "email:x", "customer@example.com")
         fold.step(crowd.record(name, Codec().encode(mail), 1))
         assert len(fold.casework.customers[name].tickets) == 1
+
+
+def test_memory_is_judged_by_the_second_half_and_not_by_two_looks() -> None:
+    filling = [(second, 50 + second / 20) for second in range(0, 1800, 2)]
+    full = [(second, 140.0 + (9 if second == 3598 else 0)) for second in range(1800, 3600, 2)]
+    found = steady.judged([*filling, *full])
+    assert (found.began, round(found.ended)) == (140.0, 140)
+    assert len(found.minutes) == 60
+    assert found.minutes[::30] == [51.5, 140.0]
+    growing = steady.judged([(second, 100 + second / 360) for second in range(3600)])
+    assert (growing.began, growing.ended, growing.hour) == (105.0, 110.0, 10.0)
 
 
 def test_a_line_through_points() -> None:
