@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.announced import judged_again, said_of_none, withdrawn
+from domain.announced import _known_again, judged_again, looks, said_of_none, withdrawn
 from domain.cycles import Cycle, cycles_of
 from domain.sla import Judged
 from domain.tickets import History, history
@@ -16,6 +16,64 @@ RESOLUTION = "resolution"
 def clock(**said: object) -> AnnouncedClock:
     fields = {"metric": "next_response", "cycle": 3, "episode": 4, "begun_at": START}
     return AnnouncedClock(**{**fields, **said})  # type: ignore[arg-type]  # as the test names them
+
+
+# --- which cycle is which again
+
+
+def waits(*bounds: tuple[int, int | None]) -> list[Cycle]:
+    return [Cycle("next_response", begin, f"at {begin}", stop) for begin, stop in bounds]
+
+
+def again(cycles: list[Cycle], *begun: int) -> tuple[dict[int, int], list[int]]:
+    """Of clocks that were begun then, by their place from 1: which cycle each is, and which is none."""
+    known, left = _known_again(cycles, [clock(cycle=n, begun_at=at) for n, at in enumerate(begun, 1)])
+    return {index: each.cycle for index, each in known.items()}, [each.cycle for each in left]
+
+
+def test_a_cycle_is_known_again_by_the_instant_it_began() -> None:
+    assert again(waits((10, 20), (30, None)), 10, 30) == ({0: 1, 1: 2}, [])
+    assert again(waits((10, 20), (30, 40), (50, None)), 10, 30) == ({0: 1, 1: 2}, []), "a new one has no number yet"
+    assert again(waits((10, 20), (25, 28), (30, None)), 10, 30) == ({0: 1, 2: 2}, []), "one came late in between"
+    assert again(waits((10, 10), (25, 28), (30, None)), 10, 30) == ({0: 1, 2: 2}, []), "one that lasted no time"
+    assert again(waits((10, None))) == ({}, [])
+
+
+def test_a_cycle_that_began_earlier_after_all_is_the_one_its_begin_lies_in() -> None:
+    assert again(waits((5, 20), (30, None)), 10, 30) == ({0: 1, 1: 2}, [])
+    assert again(waits((5, None)), 10) == ({0: 1}, [])
+    assert again(waits((5, 8), (30, None)), 10, 30) == ({1: 2}, [1]), "it had ended before"
+    assert again(waits((5, 10), (30, None)), 10, 30) == ({1: 2}, [1])
+    assert again(waits((20, None)), 10) == ({}, [1]), "none had begun then"
+    assert again(waits((5, None)), 5, 10) == ({0: 1}, [2]), "another was known before"
+    assert again([], 10) == ({}, [1])
+
+
+def test_what_was_said_before_begins_were_kept_was_said_of_the_first() -> None:
+    assert again(waits((10, 20), (30, None)), 0) == ({0: 1}, [])
+    assert again([], 0) == ({}, [1])
+
+
+def test_only_what_may_have_changed_and_the_newest_are_looked_at() -> None:
+    cycles = waits(*((n * 10, n * 10 + 5) for n in range(1, 10)))
+    spoken = [clock(cycle=n, begun_at=n * 10, outcome="met") for n in range(1, 10)]
+
+    def seen(since: int) -> list[int]:
+        return [number for _, _, number in looks(spoken, {"next_response": cycles}, since)[0]]
+
+    assert seen(1000) == [5, 6, 7, 8, 9]
+    assert seen(25) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert seen(26) == [3, 4, 5, 6, 7, 8, 9]
+    assert seen(0) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_what_was_said_of_no_cycle_is_withdrawn_if_anything_was_said() -> None:
+    said_of = [clock(cycle=1, begun_at=10, outcome="met"), clock(cycle=2, begun_at=30, outcome="breached")]
+    assert looks(said_of, {"next_response": waits((10, 20))}, 0)[1] == [said_of[1]]
+    assert looks(said_of, {}, 0) == ([], said_of), "a metric without cycles"
+    silent = [clock(cycle=1, begun_at=10), clock(cycle=2, begun_at=30, warned=[50])]
+    assert looks(silent, {}, 0)[1] == [silent[1]]
+    assert looks([], {"next_response": waits((10, None))}, 0)[1] == []
 
 
 # --- cycles that are no more

@@ -243,6 +243,16 @@ def test_calls_wait_each_for_itself_and_stand_in_the_order_in_which_they_began()
     ]
 
 
+def test_calls_and_wishes_are_told_where_they_are_wanted() -> None:
+    both = course(fact("rings", "call.queued", 10), fact("wish", "callback.requested", 12))
+    for wanted in ("call_answer", "callback"):
+        assert set(cycles_of(both, EMPTY, frozenset({wanted}))) == {wanted}
+    neither = course(fact("a", ASKED, 10))
+    assert cycles_of(neither, EMPTY, frozenset({"call_answer", "callback"})) == {}
+    at_once = fact("z", "call.queued", 10, conversation="one"), fact("a", "call.queued", 10, conversation="two")
+    assert answered(*at_once) == [(10, "z", None, "", ""), (10, "a", None, "", "")], "as the log has them"
+
+
 def test_a_call_that_is_taken_at_the_instant_it_is_queued_waited_for_nothing() -> None:
     yes, rings = fact("yes", "call.answered", 10), fact("rings", "call.queued", 10)
     assert answered(yes, rings) == [(10, "rings", 10, "yes", "met")]

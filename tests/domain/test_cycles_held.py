@@ -133,6 +133,31 @@ def test_what_is_resolved_is_held_by_nobody_until_it_is_open_again() -> None:
     ]
 
 
+def test_what_is_held_while_it_is_resolved_begins_with_its_opening() -> None:
+    assert held(moment(0, "resolved", "a"), moment(9, "open", "a"), moment(12, "pending", "a")) == [
+        (9, "at 9", None, "", "")
+    ]
+
+
+def test_nobody_holds_what_a_waiting_call_began_before_the_ticket_was_opened() -> None:
+    course = history_of([moment(0, team="a"), moment(10, team="b")])
+
+    def begun(minute: float) -> list[Told]:
+        course.opened_at, course.opened_by = START + round(minute * MINUTE), "the opening"
+        found = cycles_of(course, RESUME, frozenset({"ownership"}))["ownership"]
+        return [(minutes(each.at), each.by, minutes(each.stop), each.stop_by, each.kind) for each in found]
+
+    after = (10, "at 10", None, "", "")
+    assert begun(4) == [(4, "the opening", 10, "at 10", "met"), after]
+    assert begun(0) == [(0, "at 0", 10, "at 10", "met"), after]
+    assert begun(10) == [after], "it was handed on as it was opened"
+    assert begun(12) == [(12, "the opening", None, "", "")]
+    three = history_of([moment(0, team="a"), moment(2, "pending", "a"), moment(5, "resolved", "a")])
+    three.opened_at, three.opened_by = START + MINUTE, "the opening"
+    (whole,) = cycles_of(three, RESUME, frozenset({"ownership"}))["ownership"]
+    assert (whole.by, minutes(whole.stop), whole.kind) == ("the opening", 5, "met")
+
+
 # --- when they took it on
 
 
@@ -190,6 +215,9 @@ def test_what_was_done_before_it_was_given_takes_nothing_on() -> None:
     at_once = act("before", 5, team="a"), act("at 5", 5, "ticket.assigned", actor="system"), act("then", 5, team="a")
     assert cycles("acknowledgement", *given, facts=at_once) == [(5, "at 5", 5, "then", "met")]
     assert cycles("acknowledgement", *given, facts=at_once[:2]) == [(5, "at 5", None, "", "")]
+    early = act("early", 3, team="a")
+    assert cycles("acknowledgement", *given, facts=(early, *at_once)) == [(5, "at 5", 5, "then", "met")]
+    assert cycles("acknowledgement", *given, facts=(early, *at_once[:2])) == [(5, "at 5", None, "", "")]
 
 
 def test_it_is_taken_on_by_handing_it_on_and_no_more_when_it_is_resolved() -> None:
