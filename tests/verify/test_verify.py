@@ -135,9 +135,11 @@ async def test_what_differs_on_a_topic_is_named(evidence: Evidence, settings: Se
     said: Any = CODEC.decode(log[3].value)
     log[3] = replace(log[3], value=CODEC.encode(msgspec.structs.replace(said, tenant="else")))
     found = await verified(evidence, settings)
-    assert found.findings.lines["different"][0].startswith(settings.topic(topic)), words(found)
-    assert said.id in found.findings.lines["different"][0]
-    assert counts(found)[2] == 1, words(found)  # the tables have what was there before it was changed
+    # The tables have what was there before it was changed; an alert that a verdict asked for differs with it.
+    different = [line for line in found.findings.lines["different"] if not line.startswith("alerts: ")]
+    assert len(different) == 1, words(found)
+    assert different[0].startswith(settings.topic(topic)), words(found)
+    assert said.id in different[0]
 
 
 @pytest.mark.parametrize("topic", OUTPUTS)
