@@ -24,8 +24,8 @@ def answer(actor: Actor = VENDOR, received: str = "") -> Maker:
     return lambda name, at: clocks.reply(name, at, minutes(received) if received else None, actor)
 
 
-def to(status: str) -> Maker:
-    return lambda name, at: clocks.status(name, at, status)
+def to(status: str, actor: Actor = VENDOR) -> Maker:
+    return commanded("ticket.status_set", actor, status=status)
 
 
 def priority(new: str) -> Maker:
@@ -234,7 +234,7 @@ EXAMPLES = (
                 commanded("ticket.escalated", VENDOR, team="second-line", organisation="own"),
             ),
             Step("01-05 10:40", "own accepts it", commanded("ticket.accepted", OWN)),
-            Step("01-05 12:00", "own resolves it", to("resolved")),
+            Step("01-05 12:00", "own resolves it", to("resolved", OWN)),
         ],
         "Each holder has a cycle of its own of both promises. Own took the ticket on 10 min too late.",
     ),
@@ -294,7 +294,9 @@ EXAMPLES = (
         "a call back within 2 h of office hours.",
         {"": terms(callback="2h")},
         [
-            Step("01-05 16:00", "the customer asks to be called back", callback("callback.requested", Actor("customer"))),
+            Step(
+                "01-05 16:00", "the customer asks to be called back", callback("callback.requested", Actor("customer"))
+            ),
             Step("01-06 09:15", "vendor-a calls back", callback("callback.completed", VENDOR)),
         ],
         "An hour on Monday, a quarter of one on Tuesday.",

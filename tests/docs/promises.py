@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from textwrap import wrap
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -72,7 +73,7 @@ class Row(NamedTuple):
 
 
 def terms(calendar: str = "office", **given: object) -> dict[str, object]:
-    """A bundle of one policy, as ``tests.domain.clocks.policy``, with the calendars of the examples; vendor-a begins."""
+    """A bundle of one policy, with the calendars of the examples; ``given`` as for ``tests.domain.clocks.policy``."""
     routes = [{"match": {}, "assign": {"team": "first-line", "organisation": "vendor-a"}}]
     tickets = given.pop("tickets", {})
     options = {"warnings": [], **given}
@@ -144,20 +145,33 @@ def _row(name: str, ticket: str, verdict: SlaVerdictIssued) -> Row:
     )
 
 
+def folded(text: str) -> str:
+    """A paragraph at the width of the page, a link in one piece."""
+    return "\n".join(wrap(text, 120, break_long_words=False, break_on_hyphens=False))
+
+
 def shown(example: Example) -> str:
     """An example as a part of the page."""
-    lines = [f"### {example.title}", "", f"**Promised:** {example.promise}", "", "| local time | what happens |"]
+    lines = [
+        f"### {example.title}",
+        "",
+        folded(f"**Promised:** {example.promise}"),
+        "",
+        "| local time | what happens |",
+    ]
     lines.append("|---|---|")
     for step in example.steps:
         late = f"; the hub hears of it {clock(START + round(minutes(step.received) * MINUTE))}" if step.received else ""
         lines.append(f"| {clock(START + round(minutes(step.at) * MINUTE))} | {step.what}{late} |")
     rows = played(example)
     columns = {"under": "policy", "ticket": "ticket", "said": "told", "promise": "promise", "verdict": "verdict"}
-    columns |= {"used": "used", "due": "due", "whose": "whose", "of the time used": "shares"}
+    columns |= {"used": "used", "due": "due", "whose": "whose", "shares": "shares"}
     if len({row.policy for row in rows}) < 2:
         del columns["under"]
     if len({row.ticket for row in rows}) < 2:
         del columns["ticket"]
+    if all(row.shares == f"{row.whose} {row.used}" for row in rows):
+        del columns["shares"]
     lines += ["", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(getattr(row, field) for field in columns.values())} |" for row in rows]
-    return "\n".join([*lines, "", example.learned, ""])
+    return "\n".join([*lines, "", folded(example.learned), ""])
