@@ -20,7 +20,7 @@ from runtime import metrics
 from runtime.settings import Settings, descriptions
 from schemas.topics import Topic, topics
 from schemas.vocabulary import TYPES
-from tests.docs import figures
+from tests.docs import figures, promised
 from tests.shared import ROOT
 
 DOCS = ROOT / "docs"
@@ -151,6 +151,7 @@ MADE: dict[tuple[str, str], Callable[[], str]] = {
     ("figures.md", "one-day"): figures.one_day,
     ("figures.md", "repeats"): figures.repeats,
     ("figures.md", "attribution"): figures.attribution,
+    ("sla.md", "examples"): promised.examples,
 }
 """Page and name of a block to what makes it."""
 
