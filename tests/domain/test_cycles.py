@@ -33,12 +33,14 @@ def fact(name: str, kind: str, minutes: float, actor: str = "", sequence: int = 
     )
 
 
+def moment(by: Fact, status: str) -> Moment:
+    return Moment(by.at, by.id, status, Attributes("t", "email", "normal"))
+
+
 def course(*facts: Fact, turns: tuple[tuple[str, str], ...] = ()) -> History:
     """A ticket of these facts; ``turns``: the status from a fact on, by its name."""
-    told = Attributes("t", "email", "normal")
-    moments = [Moment(facts[0].at, facts[0].id, "open", told)]
     by_name = {each.id: each for each in facts}
-    moments += [Moment(by_name[name].at, name, status, told) for name, status in turns]
+    moments = [moment(facts[0], "open")] + [moment(by_name[name], status) for name, status in turns]
     return history_of(moments, facts)
 
 
@@ -135,6 +137,33 @@ def test_a_call_that_no_one_answered_is_answered_late_from_its_end() -> None:
     assert first(fact("end", "call.ended", 6)) is None
 
 
+def test_who_hands_over_without_a_bot_moves_nothing() -> None:
+    asked, queued = fact("a", "message.received", 10), fact("queued", "chat.queued", 12, "system")
+    assert first(asked, fact("note", "note.added", 11, "bot"), queued) == (10, "a", None, "", "")
+    automatic = fact("automatic", "message.sent", 11)
+    automatic.automatic = True
+    assert first(asked, automatic, queued) == (10, "a", None, "", "")
+
+
+def test_the_first_of_two_questions_at_one_instant_is_the_question() -> None:
+    both = fact("b", ASKED, 10), fact("a", ASKED, 10)
+    assert first(*both) == (10, "b", None, "", "")
+    assert nexts(*both) == [(10, "b", None, "", "")]
+
+
+def test_a_call_that_was_settled_otherwise_does_not_ring_out() -> None:
+    rings, end = fact("rings", "call.queued", 5), fact("end", "call.ended", 8)
+    assert first(rings, fact("voice", "call.voicemail_left", 6, "bot"), end) is None
+    gone, answer = fact("gone", "call.abandoned", 6), fact("x", SENT, 7)
+    assert nexts(rings, gone, answer, end) == [(6, "gone", 7, "x", "met")]
+
+
+def test_a_ticket_that_began_finished_asks_nothing() -> None:
+    note, asked = fact("note", "note.added", 0), fact("a", ASKED, 10)
+    course = history_of([moment(note, "resolved"), moment(asked, "closed")], [note, asked])
+    assert cycles_of(course, EMPTY, frozenset({"first_response", "next_response"})) == {}
+
+
 # --- next responses and updates
 
 
@@ -157,6 +186,16 @@ def test_each_question_waits_for_the_next_answer() -> None:
     assert nexts(*rang) == [(6, "end", 9, "x", "met")]
     asked = fact("rings", "call.queued", 5), fact("a", ASKED, 5.5), fact("end", "call.ended", 6)
     assert nexts(*asked) == [(5.5, "a", None, "", "")], "what the customer asked then is asked"
+
+
+def test_questions_and_updates_are_told_where_they_are_wanted() -> None:
+    both = course(fact("x", SENT, 5), fact("a", ASKED, 10))
+    for wanted in ("next_response", "periodic_update"):
+        assert set(cycles_of(both, EMPTY, frozenset({wanted}))) == {wanted}
+    note = course(fact("note", "note.added", 5))
+    assert cycles_of(note, EMPTY, frozenset({"next_response", "periodic_update"})) == {}
+    at_once = fact("x", SENT, 10), fact("z", ASKED, 10), fact("a", ASKED, 10)
+    assert nexts(*at_once) == [(10, "z", 10, "z", "met"), (10, "a", None, "", "")], "as the log has them"
 
 
 def test_a_question_is_given_up_with_the_ticket_and_taken_up_with_it() -> None:
