@@ -113,8 +113,11 @@ SAFEGUARDS: Mapping[str, tuple[Cut, ...]] = {
             "asyncio.ensure_future(append(producer, self._changelog, partition, items))",
         ),
     ),
-    "highest-applied": (Cut(f"{CHANGELOG}.read", "if kept is None or applied >= kept[0]:", "if True:"),),
-    "ahead": (Cut(f"{CHANGELOG}.result", "if applied >= self._position.next:", _NEVER),),
+    "highest-applied": (Cut(f"{CHANGELOG}.read", "elif applied >= kept[0]:", "elif True:"),),
+    "ahead": (
+        Cut(f"{CHANGELOG}.result", "if value is None or applied >= following}", "if value is None}"),
+        Cut(f"{CHANGELOG}.result", "if self._kept[key][0] >= following}", "if False}"),
+    ),
     "foreign-write": (
         Cut("runtime.appending:append", "if offset != following:", _NEVER),
         Cut(f"{STAGE}.watch", "if end > one.changelog_end and self._partitions.get(tp.partition) is one:", _NEVER),
@@ -139,9 +142,7 @@ SAFEGUARDS: Mapping[str, tuple[Cut, ...]] = {
     "event-id-ring": (
         Cut("domain.casework:Casework.received", "if state is not None and _was_folded(event.id, state):", _NEVER),
     ),
-    "held-facts": (
-        Cut("domain.casework:_was_folded", "return len(state.recent) == RECENT and any(", "return False and any("),
-    ),
+    "held-facts": (Cut("domain.casework:_was_folded", "if len(state.recent) < RECENT:", "if True:"),),
     "projector-fence": (Cut("projections.positions.store:_MOVE", "AND held.next = moved.expected", ""),),
     "ticket-version": (Cut("projections.tickets.store:_PUT", "WHERE tickets.version < excluded.version", ""),),
     "alert-inbox": (

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from typer.testing import CliRunner
 
-from hub.cli import app
+from hub import cli
+from hub.policy import commands as policy
 
 
 class Ran(NamedTuple):
@@ -40,9 +41,11 @@ def hub(*words: str, **settings: str) -> Ran:
 
 def inside(*words: str, **settings: str) -> Ran:
     """The same in this process; an error that the command line would put into words is raised."""
+    for module in (cli, policy):  # their consoles were made when the first test was loaded, at that one's width
+        module.out.width = module.err.width = 250
     unset: dict[str, str | None] = {name: None for name in os.environ if name.startswith("HUB_")}
     given = {f"HUB_{name.upper()}": value for name, value in settings.items()}
-    ran = CliRunner(env=unset | given | {"COLUMNS": "250", "TERM": "dumb"}).invoke(app, list(words))
+    ran = CliRunner(env=unset | given | {"COLUMNS": "250", "TERM": "dumb"}).invoke(cli.app, list(words))
     if ran.exception is not None and not isinstance(ran.exception, SystemExit):
         raise ran.exception
     return Ran(ran.exit_code, ran.stdout, ran.stderr)

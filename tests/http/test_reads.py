@@ -21,6 +21,7 @@ from runtime.clock import SECOND
 from runtime.settings import SettingInvalid
 from tests.http.serving import TOKEN, Served, serving
 from tests.projections.gateway import Gateway
+from tests.projections.published import publish
 from tests.projections.samples import CUSTOMER, MINUTE, NOON, TICKET, clock, entry, ticket, uid, verdict
 
 pytestmark = pytest.mark.postgres
@@ -321,16 +322,24 @@ async def test_metrics_are_shown_to_those_with_the_token(served: Served) -> None
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_answers_are_what_the_openapi_document_says(served: Served) -> None:
+async def test_answers_are_what_the_openapi_document_says(served: Served, story: str) -> None:
+    promised = "{name: p, calendar: c, targets: {first_response: 1h}}"
+    calendar = "{hours: {mon: [['09:00', '17:00']]}}"
+    [version] = await publish(story, f"{{calendars: {{c: {calendar}}}, policies: [{promised}]}}")
     document = await _get(served, "/openapi.json")
     assert "Problem" in document["components"]["schemas"]
     examples = {
         "/v1/customers": "/v1/customers?contact=customer@example.com",
         "/v1/customers/{id}": f"/v1/customers/{CUSTOMER}",
         "/v1/customers/{id}/timeline": f"/v1/customers/{CUSTOMER}/timeline",
+        "/v1/figures": "/v1/figures?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z",
+        "/v1/policies": "/v1/policies",
+        "/v1/policies/current": "/v1/policies/current",
+        "/v1/policies/{version}": f"/v1/policies/{version}",
         "/v1/sources": "/v1/sources",
         "/v1/tickets": "/v1/tickets",
         "/v1/tickets/{id}": f"/v1/tickets/{TICKET}",
+        "/v1/tickets/{id}/verdicts": f"/v1/tickets/{TICKET}/verdicts",
         "/v1/tickets/{id}/verdicts/{verdict}": f"/v1/tickets/{TICKET}/verdicts/{verdict(2).id}",
         "/healthz": "/healthz",
         "/readyz": "/readyz",

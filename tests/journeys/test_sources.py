@@ -56,6 +56,10 @@ async def test_what_never_arrived_is_told_by_its_number_and_by_the_count(hub: Hu
     assert (found["streams"], found["missing"]) == ([], 0)
     assert (found["counts"][0]["stated"], found["counts"][0]["received"]) == (4, 4)
     [match] = (await hub.http.get("/v1/customers", params={"contact": "shop/main", "kind": SOURCE})).json()["customers"]
-    history = (await hub.http.get(f"/v1/customers/{match['id']}/timeline")).json()["entries"]
-    assert [entry["type"] for entry in history] == ["source.counted", "source.counted"]
+
+    async def history() -> list[str] | None:
+        entries = (await hub.http.get(f"/v1/customers/{match['id']}/timeline")).json()["entries"]
+        return [entry["type"] for entry in entries] if len(entries) > 1 else None
+
+    assert await seen("both statements", history) == ["source.counted", "source.counted"]
     await balanced(hub.settings)
