@@ -153,7 +153,7 @@ def folded(text: str) -> str:
 def shown(example: Example) -> str:
     """An example as a part of the page."""
     lines = [
-        f"### {example.title}",
+        f"## {example.title}",
         "",
         folded(f"**Promised:** {example.promise}"),
         "",
