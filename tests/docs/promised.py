@@ -1,10 +1,11 @@
-"""The worked examples of ``docs/sla.md``: what was promised and what happened. What comes of it, the code computes.
+"""The worked examples of ``docs/sla-examples.md``: promises, and what happened. What comes of it the code computes.
 
 What a person calculated for each of them is in ``tests/docs/test_sla_examples.py``.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import msgspec
@@ -15,6 +16,7 @@ from tests.domain import clocks
 from tests.domain.clocks import BOT, MAIL, OWN, VENDOR
 from tests.domain.stories import SPACE, command, event
 
+PAGE = "sla-examples.md"
 WRITES = "the customer writes"
 ANSWERS = "vendor-a answers"
 RESOLVED = "vendor-a resolves the ticket"
@@ -315,6 +317,16 @@ EXAMPLES = (
         "It begins with the first answer. After the ticket is resolved no more update is owed.",
     ),
 )
+
+
+def titles() -> str:
+    """A line per example, which leads to it."""
+    return "\n".join(f"- [{each.title}]({PAGE}#{anchor(each.title)})" for each in EXAMPLES)
+
+
+def anchor(title: str) -> str:
+    """The fragment of a heading, as code hosts make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def examples() -> str:

@@ -1,4 +1,4 @@
-"""What plays the worked examples of ``docs/sla.md`` and shows them: events through a casework, its verdicts as rows.
+"""Plays the worked examples of ``docs/sla-examples.md``: events through a casework, its verdicts as rows.
 
 An example is told in local time of Berlin. Time passes as it does on the log: whatever is due between two events is
 judged when it is due. The examples themselves are in ``tests.docs.promised``.
@@ -153,7 +153,7 @@ def folded(text: str) -> str:
 def shown(example: Example) -> str:
     """An example as a part of the page."""
     lines = [
-        f"### {example.title}",
+        f"## {example.title}",
         "",
         folded(f"**Promised:** {example.promise}"),
         "",

@@ -151,7 +151,8 @@ MADE: dict[tuple[str, str], Callable[[], str]] = {
     ("figures.md", "one-day"): figures.one_day,
     ("figures.md", "repeats"): figures.repeats,
     ("figures.md", "attribution"): figures.attribution,
-    ("sla.md", "examples"): promised.examples,
+    ("sla.md", "examples"): promised.titles,
+    ("sla-examples.md", "examples"): promised.examples,
 }
 """Page and name of a block to what makes it."""
 

@@ -1,4 +1,4 @@
-"""The worked examples of ``docs/sla.md`` come out as a person calculated them, and leave out no word of a promise.
+"""The examples of ``docs/sla-examples.md`` come out as a person calculated them, and leave out no word of a promise.
 
 The page's tables are made by the code, so a wrong rule would rewrite them; these expectations were written by hand.
 """
