@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.announced import _known_again, judged_again, looks, said_of_none, withdrawn
+from domain.announced import _known_again, differences, judged_again, looks, said_of_none, withdrawn
 from domain.cycles import Cycle, cycles_of
 from domain.sla import Judged
 from domain.tickets import History, history
@@ -71,6 +71,10 @@ def test_what_was_said_of_no_cycle_is_withdrawn_if_anything_was_said() -> None:
     said_of = [clock(cycle=1, begun_at=10, outcome="met"), clock(cycle=2, begun_at=30, outcome="breached")]
     assert looks(said_of, {"next_response": waits((10, 20))}, 0)[1] == [said_of[1]]
     assert looks(said_of, {}, 0) == ([], said_of), "a metric without cycles"
+    other = clock(metric="callback", cycle=1, begun_at=10, outcome="met")
+    wrong = clock(metric="periodic_update", cycle=1, begun_at=50, warned=[50])
+    cycles = {"next_response": waits((60, None), (70, None)), "periodic_update": waits((60, None))}
+    assert looks([*said_of, other, wrong], cycles, 0)[1] == [*said_of, wrong, other]
     silent = [clock(cycle=1, begun_at=10), clock(cycle=2, begun_at=30, warned=[50])]
     assert looks(silent, {}, 0)[1] == [silent[1]]
     assert looks([], {"next_response": waits((10, None))}, 0)[1] == []
@@ -86,6 +90,55 @@ def test_an_outcome_that_is_withdrawn_was_wrong_and_a_warning_is_closed() -> Non
     warned = clock(warned=[75], episode=0)
     assert withdrawn(warned) == ("cancelled", None, 0)
     assert warned == clock(episode=1, warned=[])
+
+
+# --- what changed since it was said
+
+
+def now(outcome: str = "", passed: tuple[int, ...] = (), ended: bool = False) -> Judged:
+    terms = bundle(9, policy(next_response="1h"))
+    state = outcome or "running"
+    return Judged(
+        "next_response", 3, outcome, state, terms.policies[0], terms, HOUR, 0, START, "", [],
+        ended_at=START if ended else None, passed=passed,
+    )  # fmt: skip
+
+
+def test_an_outcome_is_said_once_and_taken_back_with_all_that_was_said_of_it() -> None:
+    fresh = clock(begun_at=0)
+    assert differences(now("met", ended=True), fresh) == [("met", None, 4)]
+    assert fresh == clock(outcome="met", version=9, warned=[])
+    assert differences(now("met", ended=True), fresh) == []
+    breached = clock(outcome="breached", version=7, warned=[75], ended=True)
+    assert differences(now(), breached) == [("retracted", None, 4)]
+    assert breached == clock(episode=5, warned=[])
+    breached = clock(outcome="breached", version=7, warned=[75], ended=True)
+    assert differences(now("met", ended=True), breached) == [("retracted", None, 4), ("met", None, 5)]
+    assert breached == clock(outcome="met", version=9, episode=5, warned=[])
+
+
+def test_a_breach_ends_once_and_may_go_on_again() -> None:
+    waiting = clock(outcome="breached", version=9, warned=[])
+    assert differences(now("breached"), waiting) == []
+    assert differences(now("breached", ended=True), waiting) == [("ended", None, 4)]
+    assert waiting == clock(outcome="breached", version=9, warned=[], ended=True)
+    assert differences(now("breached"), waiting) == []
+    assert waiting == clock(outcome="breached", version=9, warned=[])
+
+
+def test_the_last_of_the_warnings_is_said_and_said_again_in_a_new_episode_only() -> None:
+    running = clock(warned=[])
+    assert differences(now(passed=(50,)), running) == [("warned", 50, 4)]
+    assert differences(now(passed=(50,)), running) == []
+    assert differences(now(passed=(50, -900, 90)), running) == [("warned", 90, 4)]
+    assert running == clock(warned=[-900, 50, 90])
+    assert differences(now(passed=(50,)), running) == [], "the due moved: two are no longer true"
+    assert running == clock(warned=[50], episode=5)
+    assert differences(now(passed=(50, -900)), running) == [("warned", -900, 5)]
+    paused = clock(warned=[])
+    judged_paused = now(passed=(50,))
+    judged_paused.state = "paused"
+    assert differences(judged_paused, paused) == []
 
 
 def course(hub: Hub) -> History:

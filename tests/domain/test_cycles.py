@@ -84,6 +84,7 @@ def test_a_first_response_at_the_instant_of_the_question_comes_after_it_unless_t
     assert first(answer, fact("a", ASKED, 10)) == (10, "a", 10, "a", "met")
     assert first(fact("answer", SENT, 10, sequence=1), fact("a", ASKED, 10, sequence=2)) == (10, "a", None, "", "")
     assert first(fact("answer", SENT, 10, sequence=2), fact("a", ASKED, 10, sequence=1)) == (10, "a", 10, "a", "met")
+    assert first(fact("answer", SENT, 10, sequence=1), fact("a", ASKED, 10, sequence=1)) == (10, "a", 10, "a", "met")
     assert first(fact("answer", SENT, 10, sequence=0), fact("a", ASKED, 10, sequence=1)) == (10, "a", None, "", "")
 
 

@@ -83,6 +83,8 @@ def test_the_time_in_between_counts_where_the_policy_says_so() -> None:
     for by, counts in ((RESUME, False), (COUNT, True), (NEW, False)):
         found = cycles_of(history_of(told), by, frozenset({"resolution"}))["resolution"]
         assert [each.counts_closed for each in found] == ([False, False] if by is NEW else [counts])
+    (only,) = cycles_of(history_of(told[:1]), COUNT, frozenset({"resolution"}))["resolution"]
+    assert not only.counts_closed
     (first,) = cycles_of(history_of(told[:2]), COUNT, frozenset({"resolution"}))["resolution"]
     assert not first.counts_closed, "it was not reopened"
     nobody = bundle(1, policy(match={"channel": "sms"}, **METRIC, reopen="new_cycle"))
