@@ -106,6 +106,7 @@ def test_a_refusal_says_what_was_sought() -> None:
         with pytest.raises(DurationInvalid) as refused:
             call()
         assert str(refused.value) == text
+        assert refused.value.reason in (Reason.BAD_VALUE, Reason.NEGATIVE_DURATION, Reason.NAIVE_INSTANT)
 
 
 def test_a_range_beyond_the_first_opening_and_the_last_closing_is_refused() -> None:
@@ -160,6 +161,18 @@ def test_where_the_table_ends_nothing_is_missed() -> None:
         assert asked().next_close_us(midnight - 22 * HOUR) == midnight + 2 * HOUR
         assert asked().between_us(first, midnight + HOUR) == asked().between_us(first, midnight) + HOUR
         assert asked().openings_us(midnight, midnight + HOUR) == [(midnight, midnight + HOUR)]
+
+
+def test_a_night_shift_over_the_end_of_the_table_is_one_opening() -> None:
+    nights = {day: [["00:00", "02:00"], ["22:00", "24:00"]] for day in DAYS}
+    noon = at("2024-01-15T12:00Z")
+    rules = calendar(hours=nights)
+    assert not rules.is_open_us(noon)
+    for days in (400, 3000):
+        found = rules.openings_us(noon, noon + days * 24 * HOUR)
+        assert found == [(noon + (n * 24 + 10) * HOUR, noon + (n * 24 + 14) * HOUR) for n in range(days)]
+        back = rules.openings_us(noon - days * 24 * HOUR, noon)
+        assert back == [(noon - (n * 24 + 14) * HOUR, noon - (n * 24 + 10) * HOUR) for n in range(days)][::-1]
 
 
 def test_an_instant_before_the_first_opening_of_the_table_has_passed_nothing() -> None:

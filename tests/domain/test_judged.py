@@ -166,6 +166,8 @@ def test_a_promise_that_lapses_is_cancelled_at_that_instant() -> None:
     lapsed = held, moment(30, team="b")
     assert found(*lapsed, now=100, by=a_only) == ("cancelled", "cancelled", 30, 120, 30, (), None)
     assert pieces(told(*lapsed, now=100, by=a_only)) == [(0, 30, 30, "open", "at 30", True, True, 120)]
+    resumed = held, moment(10, "pending", team="a"), moment(20, team="a"), moment(30, team="b")
+    assert found(*resumed, now=100, by=a_only) == ("cancelled", "cancelled", 20, 130, 30, (), None)
     twice = held, moment(30, team="b"), moment(50, team="c")
     assert found(*twice, now=100, by=a_only) == ("cancelled", "cancelled", 30, 120, 30, (), None)
     paused = moment(0, "pending", team="a"), moment(30, team="b")
@@ -237,12 +239,31 @@ def test_warnings_stand_in_the_order_in_which_they_were_reached() -> None:
     assert found(BEGUN, now=20, by=terms) == ("", "running", 20, 120, None, (-6000,), 30)
     assert found(BEGUN, now=40, by=terms) == ("", "running", 40, 120, None, (-6000, 25), 108)
     assert found(BEGUN, now=119, by=terms) == ("", "running", 119, 120, None, (-6000, 25, 90), 120 + TICK)
+    at_once = bundle(1, policy(resolution="2h", warnings=[75, "30m"]))
+    assert found(BEGUN, now=90, by=at_once).passed == (75, -1800), "the lead is the last word"
     none = bundle(1, policy(resolution="2h", warnings=[]))
     assert found(BEGUN, now=119, by=none) == ("", "running", 119, 120, None, (), 120 + TICK)
     resumed = BEGUN, moment(40, "pending"), moment(90)
     used = found(*resumed, now=95, by=terms)
     assert (used.elapsed, used.due) == (45, 170)
     assert used.passed == (-6000, 25)
+
+
+def test_a_warning_whose_share_was_used_before_the_clock_stood_is_reached_when_it_goes_on() -> None:
+    terms = bundle(1, policy("office", resolution="8h", warnings=[50]))
+    at_night = BEGUN, moment(240, "pending"), moment(600)
+    assert found(*at_night, now=610, by=terms) == ("", "running", 240, 24 * 60 + 240, None, (50,), 24 * 60 + 240 + TICK)
+    almost = BEGUN, moment(60 - TICK, "pending"), moment(90)
+    assert found(*almost, now=90)[5:] == ((), 90 + TICK)
+
+
+def test_a_warning_may_come_though_the_due_never_does() -> None:
+    # 24 hours a week until 2199 are more than 200,000 and fewer than 400,000.
+    mondays = {**AROUND_THE_CLOCK, "calendars": {"always": {"tz": "Etc/UTC", "hours": {"mon": [["00:00", "24:00"]]}}}}
+    document = {**mondays, "policies": policy(resolution="400000h", warnings=[50, "1h"])["policies"]}
+    judged = found(BEGUN, now=10, by=bundle(1, document))
+    assert (judged.due, judged.passed) == (None, ())
+    assert judged.again is not None
 
 
 def test_a_target_that_no_opening_uses_up_is_never_due() -> None:
