@@ -27,6 +27,7 @@ from hub.local.process import StackError
 from hub.local.stack import LocalStack
 
 T = TypeVar("T")
+OURS = ("schemas", "domain", "adapters", "streams", "consumers", "projections", "runtime", "hub")
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -62,8 +63,14 @@ class _Servers:
 
 @pytest.fixture(autouse=True)
 def _warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever a test before this one in the same process did to the level of all loggers."""
+    """Whatever a test before this one in the same process did to loggers, all of them or ours."""
     caplog.set_level(logging.WARNING)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+            if logger.name.partition(".")[0] in OURS:
+                logger.propagate = True
+                logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
