@@ -46,7 +46,8 @@ async def test_workers_are_counted_and_partitions_move(on: Servers, topic_prefix
     sizes = scaling.Sizes(events=2000, customers=50, rate=200, partitions=4, crews="2", moves="leave,join")
     found = await scaling.measure(on, topic_prefix, sizes, quiet)
     assert all(run.events == 2000 and run.seconds > 0 for run in found.workers.values())
-    assert {name: move.moved for name, move in found.moves.items()} == {"leave": 2, "join": 2}
+    assert set(found.moves) == {"leave", "join"}
+    assert all(move.moved >= 2 for move in found.moves.values())  # more where a slow machine has the group deal twice
     assert all(move.pause > 0 for move in found.moves.values())
 
 
