@@ -175,6 +175,17 @@ def test_a_night_shift_over_the_end_of_the_table_is_one_opening() -> None:
         assert back == [(noon - (n * 24 + 14) * HOUR, noon - (n * 24 + 10) * HOUR) for n in range(days)][::-1]
 
 
+def test_the_table_ends_at_the_first_of_two_midnights() -> None:
+    # At one o'clock the clocks went back to midnight.
+    night = calendar("America/Havana", {"sun": [["00:00", "02:00"]]})
+    midnight = at("2024-11-03T00:00-04:00")
+    for n in range(364, 369):
+        fresh = Calendar(night.rules)
+        assert not fresh.is_open_us(midnight + (12 - n * 24) * HOUR)
+        assert fresh.is_open_us(midnight)
+        assert not fresh.is_open_us(midnight - 1)
+
+
 def test_an_instant_before_the_first_opening_of_the_table_has_passed_nothing() -> None:
     closed = calendar(holidays=["2025-01-01/2025-06-30"])
     assert not closed.is_open_us(at("2025-06-01T12:00Z"))  # The table begins in May.

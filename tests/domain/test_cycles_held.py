@@ -156,6 +156,10 @@ def test_nobody_holds_what_a_waiting_call_began_before_the_ticket_was_opened() -
     assert begun(12) == [(12, "the opening", None, "", "")]
     three = history_of([moment(0, team="a"), moment(2, "pending", "a"), moment(5, "resolved", "a")])
     three.opened_at, three.opened_by = START + MINUTE, "the opening"
+    two = history_of([moment(0, team="a"), moment(5, "resolved", "a")])
+    two.opened_at, two.opened_by = START + MINUTE, "the opening"
+    (whole,) = cycles_of(two, RESUME, frozenset({"ownership"}))["ownership"]
+    assert (whole.by, minutes(whole.stop), whole.kind) == ("the opening", 5, "met")
     (whole,) = cycles_of(three, RESUME, frozenset({"ownership"}))["ownership"]
     assert (whole.by, minutes(whole.stop), whole.kind) == ("the opening", 5, "met")
 
