@@ -65,6 +65,10 @@ class _Table(NamedTuple):
     end: int
 
 
+_NOTHING = _Table(0, 0, [], [], [0], 0, 0)
+"""Covers no instant: grown by a calendar's first question."""
+
+
 class Calendar:
     """When a team works. A value: equal and hashable by its rules; the table inside is only a memory of answers.
 
@@ -79,7 +83,7 @@ class Calendar:
         self.rules = rules
         self._zone = ZoneInfo(rules.tz)
         self._always = rules.always_open
-        self._table = _Table(0, 0, [], [], [0], 0, 0)  # Covers nothing: grown by the first question.
+        self._table = _NOTHING
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], where: str = "calendar") -> Calendar:
@@ -176,7 +180,7 @@ class Calendar:
             if end - duration >= EARLIEST_US and end < END_US:
                 return end - duration
             return _checked(_checked(end) - duration)  # One of them raises.
-        table = self._table if self._table.low <= end < self._table.high else self._covering(end)
+        table = self._at(end)
         left = _passed(table, end) - duration
         while left < table.totals[0] or not table.opens or table.opens[0] > end:
             table = self._earlier(f"{duration} µs before {from_us(end)}")
@@ -212,7 +216,7 @@ class Calendar:
         if self._always:
             _checked(at)
             return True
-        table = self._table if self._table.low <= at < self._table.high else self._covering(at)
+        table = self._at(at)
         i = bisect_right(table.opens, at) - 1
         return i >= 0 and at < table.closes[i]
 
@@ -224,7 +228,7 @@ class Calendar:
         """See ``next_close``. Raises DurationInvalid if it never closes after ``at``."""
         if self._always:
             raise _beyond(f"the closing after {from_us(_checked(at))}")
-        table = self._table if self._table.low <= at < self._table.high else self._covering(at)
+        table = self._at(at)
         i = bisect_right(table.closes, at)
         while i == len(table.closes) or table.closes[i] >= table.high:
             table = self._later(f"the closing after {from_us(at)}")
@@ -243,6 +247,11 @@ class Calendar:
         return [(max(start, table.opens[i]), min(end, table.closes[i])) for i in found]
 
     # --- the table
+
+    def _at(self, at: int) -> _Table:
+        """The table, complete at ``at``."""
+        table = self._table
+        return table if table.low <= at < table.high else self._covering(at)
 
     def _covering(self, at: int) -> _Table:
         """The table, grown until it is complete at ``at``."""

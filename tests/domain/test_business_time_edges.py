@@ -215,6 +215,7 @@ def test_hours_that_a_change_of_the_clocks_skips_whole_are_no_opening() -> None:
     skipped = calendar("Europe/Berlin", {"sun": [["02:00", "03:00"]]})
     spring = at("2024-03-31T00:00+01:00")
     assert skipped.openings_us(spring, spring + 24 * HOUR) == []
+    assert type(skipped.next_open_us(spring)) is int
     assert skipped.next_open_us(spring) == at("2024-04-07T02:00+02:00")
     assert skipped.next_close_us(spring) == at("2024-04-07T03:00+02:00")
 
