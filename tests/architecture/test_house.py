@@ -79,6 +79,7 @@ def test_rules_are_synchronous() -> None:
 
 def test_no_file_is_too_long() -> None:
     readable = [path for path in TEXTS if path.suffix not in LONG_BY_FORM and path.name != "LICENSE"]
+    readable = [path for path in readable if path.parent != ROOT / "bench" / "results"]  # a machine writes these
     assert wrong(readable, finders.too_long) == []
 
 
