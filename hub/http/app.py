@@ -17,11 +17,13 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from domain.errors import Reason, Unavailable
 from hub.console import pages
 from hub.http import figures, policy_reads, problems, reads, security
 from hub.http.backends import Backends, Here
+from hub.http.doors import Doorway
 from hub.http.live import Signals
 from projections.postgres import ping, reading
 from runtime.clock import Clock, SystemClock
@@ -75,7 +77,17 @@ def _inner(app: FastAPI) -> APIRouter:
 
 
 class Hub(FastAPI):
-    """The application, with problems described in its OpenAPI document."""
+    """The application, with problems described in its OpenAPI document, and what surrounds all its answers.
+
+    A delivery goes from ``Shell`` straight to its door; whatever else is asked for goes FastAPI's way.
+    """
+
+    doors: APIRouter
+    body_limit: int
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What requests pass through, from the outside in; asked for once, with the first request."""
+        return security.Shell(Doorway(super().build_middleware_stack(), self.doors), self.body_limit)
 
     def openapi(self) -> dict[str, Any]:  # Any: a JSON document
         """The document, made once."""
@@ -113,11 +125,11 @@ def create_app(pool: Pool, settings: Settings, clock: Clock, doors: APIRouter | 
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.doors, app.body_limit = doors or APIRouter(), settings.body_limit
     app.state.gate = gate
     app.state.backends = Backends(pool, signals, clock, settings)
     problems.install(app)
-    if doors is not None:
-        app.include_router(doors)  # first, since each route before it is tried for every event
+    app.include_router(app.doors)
     app.include_router(_health())
     app.include_router(_inner(app))
     app.include_router(reads.router())
@@ -125,5 +137,4 @@ def create_app(pool: Pool, settings: Settings, clock: Clock, doors: APIRouter | 
     app.include_router(policy_reads.router())
     app.include_router(pages.router())
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    app.add_middleware(security.Shell, body_limit=settings.body_limit)
     return app

@@ -136,7 +136,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return answer(request, 422, "the request has parts that can't be used; see errors", Reason.NOT_VALID.value, faults)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The answer to what nobody foresaw, which the log gets with its traceback."""
     log.error("unexpected error", path=request.url.path, exc_info=error)
     return answer(request, 500, "the server made a mistake; its log has the details")
 
@@ -146,7 +147,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:  # Any: a piece of OpenAPI

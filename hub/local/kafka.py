@@ -133,6 +133,9 @@ class KafkaNode(Server):
             java(),
             f"-Xmx{heap_mb}m",
             "-XX:+ExitOnOutOfMemoryError",
+            # A broker that lives for minutes: the optimising compiler took a tenth of a core from those it serves.
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
             "-Djava.awt.headless=true",
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",  # compression libraries unpack themselves there
             "-Dorg.slf4j.simpleLogger.showDateTime=true",

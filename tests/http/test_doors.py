@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import REGISTRY
+from starlette.types import ASGIApp
 
 from adapters.amazon_connect.receive import AmazonConnect
 from adapters.cloudevents.receive import BATCH, STRUCTURED
@@ -23,7 +24,7 @@ from adapters.contract import Account, BlobStore, Delivery
 from adapters.whatsapp.receive import WhatsApp
 from domain.errors import Reason, Unavailable
 from hub.http import problems
-from hub.http.doors import HttpAdapter, doors
+from hub.http.doors import Doorway, HttpAdapter, doors
 from runtime.blobs import FolderBlobs
 from runtime.publisher import RecordRefused
 from runtime.settings import Settings
@@ -129,18 +130,19 @@ def log() -> Log:
 
 
 @pytest.fixture
-def app(log: Log, tmp_path: Path) -> FastAPI:
+def app(log: Log, tmp_path: Path) -> ASGIApp:
     async def visible(ids: Sequence[str], seconds: float) -> bool:
         return seconds == 7
 
     app = FastAPI()
     problems.install(app)
-    app.include_router(doors(ADAPTERS, ACCOUNTS, log, FolderBlobs(tmp_path), Frozen(), SETTINGS, visible))
-    return app
+    taking = doors(ADAPTERS, ACCOUNTS, log, FolderBlobs(tmp_path), Frozen(), SETTINGS, visible)
+    app.include_router(taking)
+    return Doorway(app, taking)
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client:
         yield client
 
@@ -328,7 +330,7 @@ async def test_who_prefers_to_wait_is_told_when_it_is_visible(
     assert response.headers.get("preference-applied") == ("wait=7" if status == 200 else None)
 
 
-async def test_a_body_cut_off_stores_nothing(app: FastAPI, log: Log) -> None:
+async def test_a_body_cut_off_stores_nothing(app: ASGIApp, log: Log) -> None:
     before = counted("whatsapp", "cut_off")
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
@@ -343,3 +345,27 @@ async def test_a_body_cut_off_stores_nothing(app: FastAPI, log: Log) -> None:
     await serving  # ends when all that was begun has ended
     assert counted("whatsapp", "cut_off") == before + 1
     assert (log.events, log.letters) == ([], [])
+
+
+async def test_what_no_door_foresaw_is_a_problem_and_a_route_with_dependencies_keeps_them() -> None:
+    async def nobody_passes() -> None:
+        raise problems.Refused(401, "nobody passes")
+
+    routes = APIRouter()
+
+    @routes.post("/open/{name}")
+    async def opened(name: str, request: Request) -> Response:
+        raise KeyError(f"a secret of {name}")
+
+    @routes.post("/closed", dependencies=[Depends(nobody_passes)])
+    async def closed(request: Request) -> Response:
+        return Response("came in")
+
+    app = FastAPI()
+    problems.install(app)
+    app.include_router(routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Doorway(app, routes)), base_url="http://hub") as client:
+        mistake = told(await client.post("/open/somebody"), 500, None)
+        assert "secret" not in str(mistake)
+        assert told(await client.post("/closed"), 401, None)["detail"] == "nobody passes"
+        assert (await client.get("/open/somebody")).status_code == 405
