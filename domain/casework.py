@@ -74,7 +74,26 @@ class Casework:
             packed = pack(state)
         elif planned is not None:
             self._wait(customer, planned)
-        self.customers.take(customer, packed)
+        self.customers.take({customer: packed})
+
+    def restore(self, customers: dict[str, bytes]) -> None:
+        """Take all customers' states as they were restored: as ``put`` does, at less than half the cost for each.
+
+        Nothing may be held yet. Raises ``msgspec.DecodeError`` for bytes that are no state.
+        """
+        planned = self._planned
+        unplanned: dict[str, bytes] = {}
+        for customer, packed in customers.items():
+            at = planned_in(packed)
+            if at == -1:
+                unplanned[customer] = packed
+            elif at is not None:
+                planned[customer] = at
+        self._heap = [(at, customer) for customer, at in planned.items()]
+        heapq.heapify(self._heap)
+        self.customers.take(customers)
+        for customer, packed in unplanned.items():
+            self.put(customer, packed)
 
     def changed(self) -> list[tuple[str, bytes | None]]:
         """The customers whose state changed since the last call, packed; None for one that has left the state."""

@@ -6,7 +6,7 @@ processor's caches; as bytes they are the changelog's own values (figures in ``b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
 from schemas.casework_state import CustomerState, pack, unpack
 
@@ -41,10 +41,11 @@ class Shelf(MutableMapping[str, CustomerState]):
     def __len__(self) -> int:
         return len(self._packed)
 
-    def take(self, customer: str, packed: bytes) -> None:
-        """Put a state on the shelf as the bytes it is."""
-        self._down.pop(customer, None)
-        self._packed[customer] = packed
+    def take(self, packed: Mapping[str, bytes]) -> None:
+        """Put states on the shelf as the bytes they are."""
+        for customer in self._down.keys() & packed.keys():
+            del self._down[customer]
+        self._packed.update(packed)
 
     def put_back(self, changed: Iterable[str]) -> list[tuple[str, bytes | None]]:
         """Put back what was taken down; the bytes of each of ``changed``, None for one that is not held any more."""

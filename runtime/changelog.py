@@ -124,10 +124,12 @@ async def restore(bootstrap: str, topic: str, partition: int) -> Restored:
             consumer.seek(tp, position)
         moved = time.monotonic()
         while position < end:
-            for record in (await consumer.getmany(tp, timeout_ms=1000, max_records=10_000)).get(tp, []):
+            records = (await consumer.getmany(tp, timeout_ms=1000, max_records=10_000)).get(tp, [])
+            for record in records:
                 if record.offset < end:
                     gathered.read(record.key, record.value, record.headers)
                     count += 1
+            if records:
                 moved = time.monotonic()
             position = await consumer.position(tp)
             if time.monotonic() - moved > STALLED:

@@ -79,9 +79,8 @@ class CaseworkFold:
                 published = self._codec.decode(value)
                 assert isinstance(published, ConfigurationPublished)
                 self.casework.bundles[published.version] = read_published(published)
-        for key, (_, value) in restored.values.items():
-            if not key.startswith(BUNDLE):
-                self.casework.put(key.decode(), value)
+        customers = ((key, value) for key, (_, value) in restored.values.items() if not key.startswith(BUNDLE))
+        self.casework.restore({key.decode(): value for key, value in customers})
         self._ahead = {key.decode(): found for key, found in restored.ahead.items() if not key.startswith(BUNDLE)}
 
     def _take_in(self, offset: int) -> None:

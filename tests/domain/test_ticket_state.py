@@ -50,6 +50,34 @@ def test_a_state_without_levels_links_and_merges_goes_on_as_if_it_had_been_writt
     assert pack(unpack(former)) != former, "it is written in full from then on"
 
 
+def test_states_that_are_restored_together_wait_for_the_instants_that_each_would_alone() -> None:
+    """Some of them written by a former version, one that waits for nothing but its retention."""
+    first = desk()
+    first.feed(*STORY, *AFTER[:2])
+    resting = desk()
+    resting.feed(event("talk", "message.sent", 0))
+    packed, rested = pack(first.work.customers[CUSTOMER]), pack(resting.work.customers[CUSTOMER])
+    unplanned = unpack(packed)
+    unplanned.planned = -1
+    states = {f"{n:08d}-0000-5000-8000-000000000000": [packed, pack(unplanned), rested][n % 3] for n in range(60)}
+    together, alone = desk().work, desk().work
+    together.reached = alone.reached = first.work.reached
+    together.restore(dict(states))
+    for customer, state in states.items():
+        alone.put(customer, state)
+    assert list(together.customers) == list(alone.customers)
+    assert together.waiting() == alone.waiting() == 60
+    for _ in range(200):
+        due = together.due()
+        assert due == alone.due()
+        if due is None:
+            break
+        assert sorted(map(str, together.advance(due))) == sorted(map(str, alone.advance(due)))
+        assert sorted(together.changed()) == sorted(alone.changed())
+    assert together.due() is None, "all was put away at last"
+    assert len(together.customers) == 0
+
+
 def seen(said: Sequence[object]) -> list[object]:
     """What was said, as plain values."""
     return [msgspec.to_builtins(each) for each in said]
