@@ -302,7 +302,7 @@ class Reading(Generic[Batch]):
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._dsn)
+                    self._connection = await connect(self._dsn, by_key=True)
                 with answering(self._work.name):
                     result = await work(self._connection)
                 self._database = True

@@ -84,7 +84,10 @@ def letter_limit(settings: Settings, stage: str) -> LetterLimit:
 async def identity_stage(settings: Settings, clock: Clock) -> AsyncIterator[Relay]:
     """The identity stage with its connections."""
     received = settings.topic("interaction-received")
-    async with learning_codec(settings) as (codec, learn), await open_pool(settings.postgres, most=4) as pool:
+    async with (
+        learning_codec(settings) as (codec, learn),
+        await open_pool(settings.postgres, most=4, by_key=True) as pool,
+    ):
         letters = letter_limit(settings, "identity")
         stage = IdentityStage(
             codec,

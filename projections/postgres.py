@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Statements with optional filters are planned for the values they are called with.
 _SESSION = {"plan_cache_mode": "force_custom_plan", "application_name": "interaction-hub"}
+# All statements of a stage ask by key. Of a table that is younger than its statistics the planner would read the whole.
+_BY_KEY = {**_SESSION, "enable_seqscan": "off"}
 _PING = load(__file__, "ping")
 _SILENT = (
     OSError,
@@ -49,16 +51,26 @@ def answering(what: str) -> Iterator[None]:
         raise Unavailable(Reason.POSTGRES_UNAVAILABLE, f"the connection is closed ({error})", what) from error
 
 
-async def connect(dsn: str, command_timeout: float | None = 30.0) -> asyncpg.Connection[asyncpg.Record]:
-    """One connection; a statement may take ``command_timeout`` seconds. Raises ``Unavailable``."""
+async def connect(
+    dsn: str, command_timeout: float | None = 30.0, *, by_key: bool = False
+) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection; a statement may take ``command_timeout`` seconds. Raises ``Unavailable``.
+
+    ``by_key``: no statement on it has a reason to read a whole table.
+    """
+    session = _BY_KEY if by_key else _SESSION
     with answering("connecting"):
-        return await asyncpg.connect(dsn, timeout=10, command_timeout=command_timeout, server_settings=_SESSION)
+        return await asyncpg.connect(dsn, timeout=10, command_timeout=command_timeout, server_settings=session)
 
 
-async def open_pool(dsn: str, most: int = 10) -> Pool:
-    """A pool of up to ``most`` connections, opened when they are first needed: it works before PostgreSQL does."""
+async def open_pool(dsn: str, most: int = 10, *, by_key: bool = False) -> Pool:
+    """A pool of up to ``most`` connections, opened when they are first needed: it works before PostgreSQL does.
+
+    ``by_key``: as for ``connect``.
+    """
+    session = _BY_KEY if by_key else _SESSION
     return await asyncpg.create_pool(
-        dsn, min_size=0, max_size=most, timeout=5, command_timeout=10, server_settings=_SESSION
+        dsn, min_size=0, max_size=most, timeout=5, command_timeout=10, server_settings=session
     )
 
 
