@@ -179,8 +179,9 @@ class KafkaPublisher:
                 self._replace(producer)
             raise self._unavailable(f"Kafka at {self._bootstrap} refused a write: {error!r}") from error
         finally:
-            for future in waiting:
-                future.cancel()  # stops nothing; keeps asyncio from complaining of errors that nobody fetched
+            for future in waiting:  # stops nothing; keeps asyncio from complaining of errors that nobody fetched
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
         self._acknowledged = time.monotonic()
         metrics.publish_seconds.observe(self._acknowledged - began)
 

@@ -33,7 +33,8 @@ async def test_events_are_decided_with_contact_points_known(on: Servers, topic_p
 
 async def test_all_that_casework_says_is_projected(on: Servers, topic_prefix: str) -> None:
     found = await projector.measure(on, topic_prefix, projector.Sizes(events=600, customers=60), quiet)
-    assert (found.records["entries"], found.restarts) == (600, 0)
+    assert (found.entries.records, found.entries.restarts) == ({"entries": 600}, 0)
+    assert (found.all.records["entries"], found.all.restarts) == (600, 0)
 
 
 async def test_batches_become_readable(on: Servers, topic_prefix: str) -> None:

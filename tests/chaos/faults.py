@@ -56,11 +56,12 @@ class Harm:
         """Draw cards until the time is over, then wait for what is under way and put everything right."""
         end = time.monotonic() + seconds
         deck: list[Card] = []
+        later: list[Card] = []  # what could not be dealt: a disk stays full until somebody writes to it
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, self.chance.uniform(*self.pause)))
             for _ in range(10):
                 if not deck:
-                    deck = self._deck()
+                    deck, later = [*later, *self._deck()], []
                     self.chance.shuffle(deck)
                 sort, act = deck.pop()
                 hit = await act()
@@ -68,7 +69,7 @@ class Harm:
                     self.done[sort] += 1
                     self.progress(f"{sort}: {hit}")
                     break
-                deck.insert(0, (sort, act))
+                later.append((sort, act))
             for task in [task for task in self._under_way.values() if task.done()]:
                 task.result()
         await self.settle()
