@@ -31,7 +31,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US
 _EPOCH_DATE = EPOCH.date().toordinal()
-_GROWTH_DAYS = 4 * 366
+_GROWTH_DAYS = 366
 
 _Bounds = tuple[list[int], list[int]]
 
@@ -65,7 +65,7 @@ class _Table(NamedTuple):
     end: int
 
 
-_NOTHING = _Table(0, 0, [], [], [0], 0, 0)
+_NOTHING = _Table(EARLIEST_US, EARLIEST_US, [], [], [0], 0, 0)
 """Covers no instant: grown by a calendar's first question."""
 
 
@@ -257,12 +257,11 @@ class Calendar:
         """The table, grown until it is complete at ``at``."""
         day = _EPOCH_DATE + _checked(at) // _DAY_US
         if not self._table.end:
-            first, end = max(day - 31, FIRST_DATE), min(day + 366, LAST_DATE + 1)
-            self._table = self._joined(first, end, *self._opened(first, end), total_before=0)
-        while at < self._table.low:
-            self._grow_down(min(day - 31, self._table.first - _GROWTH_DAYS))
+            self._table = _NOTHING._replace(first=day, end=day)
         while at >= self._table.high:
-            self._grow_up(max(day + 31, self._table.end + _GROWTH_DAYS))
+            self._grow_up(max(day, self._table.end) + _GROWTH_DAYS)
+        while at < self._table.low:
+            self._grow_down(min(day, self._table.first) - _GROWTH_DAYS)
         return self._table
 
     def _later(self, sought: str) -> _Table:
