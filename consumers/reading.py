@@ -55,7 +55,9 @@ class Fenced(ReadingStopped):
 @dataclass(frozen=True, slots=True)
 class Membership:
     """Where and as what a consumer reads. ``longest_wait``: seconds that one fetch may wait for quiet topics, while
-    aiokafka fetches nothing else from that broker; ``fetch_bytes``: at most so many of one partition at a time."""
+    aiokafka fetches nothing else from that broker; ``fetch_bytes``: at most so many of one partition at a time;
+    ``pause``: seconds from a batch that was not full to the next, for what need not be known at once: longer batches
+    cost less for each record."""
 
     bootstrap: str
     group: str
@@ -63,6 +65,7 @@ class Membership:
     batch: int = BATCH
     longest_wait: float = 0.05
     fetch_bytes: int = 4 * 1024 * 1024
+    pause: float = 0.0
 
 
 class Consumer(Protocol[Batch]):
@@ -233,6 +236,8 @@ class Reading(Generic[Batch]):
             self._progress_at = monotonic()
             self._work.written(batch, steps)
             self._lag(consumer, steps)
+            if self._member.pause and sum(map(len, new.values())) < self._member.batch:
+                await asyncio.sleep(self._member.pause)
         elif monotonic() - self._looked_at >= LOOK:
             await self._watch(consumer)
 

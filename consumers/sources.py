@@ -91,7 +91,7 @@ class Sources:
         self._pruned_at = 0
         self.topics = self.with_holes = (topic,)  # third parties write it, perhaps in transactions
         # Small pieces, so that the partitions of a source whose numbers span them are read side by side.
-        member = Membership(bootstrap, group, session_timeout, longest_wait=0.25, fetch_bytes=256 * 1024)
+        member = Membership(bootstrap, group, session_timeout, longest_wait=0.25, fetch_bytes=256 * 1024, pause=0.25)
         self._reading: Reading[Batch] = Reading(member, dsn, self)
 
     @property
