@@ -7,6 +7,7 @@ of tickets and verdicts come in the mixture and order in which they come in use.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +23,7 @@ from bench.running import Hub, prepared, running
 from bench.servers import Servers
 from hub.rebuild.tables import Tables
 from hub.verify.log import open_log
-from hub.wiring import casework_topics
+from hub.wiring import casework_topics, collect_rarely
 from projections.postgres import connect
 from projections.rebuilding import store as rebuilding
 from projections.sql import load
@@ -38,8 +39,8 @@ KINDS = ("entries", "tickets", "verdicts")
 class Sizes(msgspec.Struct, frozen=True):
     """``events``: of the log, each of which is one entry; ``customers``: whose they are."""
 
-    events: int = 60_000
-    customers: int = 20_000
+    events: int = 240_000
+    customers: int = 60_000
 
 
 class Projected(msgspec.Struct, frozen=True):
@@ -90,7 +91,8 @@ async def _projected(on: Servers, prefix: str, sizes: Sizes, kinds: Sequence[str
 
 async def _rebuild(hub: Hub, total: int) -> tuple[Run, float]:
     """Read the topics into new tables beside the projector's, and give those their indexes."""
-    settings, watch = hub.settings, Stopwatch()
+    settings, watch, thresholds = hub.settings, Stopwatch(), gc.get_threshold()
+    collect_rarely()  # as hub rebuild does
     connection = await connect(settings.postgres, command_timeout=None)
     try:
         await rebuilding.begin(connection)
@@ -105,6 +107,7 @@ async def _rebuild(hub: Hub, total: int) -> tuple[Run, float]:
         return run, time.perf_counter() - began
     finally:
         await connection.close()
+        gc.set_threshold(*thresholds)
 
 
 async def filled(hub: Hub, events: int, customers: int, kinds: Sequence[str] = KINDS) -> dict[str, int]:

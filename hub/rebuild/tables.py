@@ -41,6 +41,11 @@ class Tables:
         self._connection = connection
         self._codec = codec
         self._topics = topics
+        self._kinds: dict[str, type[Output]] = {
+            topics.entries: TimelineEntryAdded,
+            topics.tickets: TicketChanged,
+            topics.verdicts: SlaVerdictIssued,
+        }
         self._ids = set[int]()
         self._entries: list[TimelineEntryAdded] = []
         self._verdicts: list[SlaVerdictIssued] = []
@@ -100,20 +105,14 @@ class Tables:
         self.seconds += time.monotonic() - began
 
     def _decoded(self, topic: str, partition: int, offset: int, value: bytes | None) -> Output:
-        kinds = {
-            self._topics.entries: TimelineEntryAdded,
-            self._topics.tickets: TicketChanged,
-            self._topics.verdicts: SlaVerdictIssued,
-        }
         try:
             found = self._codec.decode(value or b"")
         except NotDecodable as error:
             raise Refused(f"{topic}/{partition} offset {offset} can't be decoded: {error}") from error
-        if type(found) is not kinds[topic]:
+        if type(found) is not self._kinds[topic]:
             raise Refused(
                 f"{topic}/{partition} offset {offset} is a {type(found).__name__}, which nothing writes there"
             )
-        assert isinstance(found, TimelineEntryAdded | TicketChanged | SlaVerdictIssued)
         return found
 
     async def _copy(self, least: int) -> None:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
-FETCHED = 2000  # records at a time; between two fetches the event loop turns
+FETCHED = 10_000  # records at a time; between two fetches the event loop turns
 STALLED = 45.0
 UNKNOWN = 30.0
 
