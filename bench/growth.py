@@ -23,6 +23,7 @@ from bench.crowd import Crowd
 from bench.measuring import median
 from bench.part import Part, Say, Table, Target, below
 from bench.servers import Servers
+from hub.wiring import collect_seldom
 from runtime.changelog import Restoring
 from schemas.codec import Codec
 from streams.casework import BUNDLE as RESERVED
@@ -88,7 +89,7 @@ async def _run(customers: int, events: int) -> Cost:
 
 def _cost(customers: int, events: int) -> Cost:
     """In this process: take the customers over, fold the events, and tell what they cost."""
-    gc.set_threshold(20_000, 20, 20)  # as hub.wiring runs a stage
+    collect_seldom()  # as a worker does
     fold = CaseworkFold(Codec(), crowd.TOPICS)
     restoring = Restoring()
     for _, item in crowd.items("default", 1, Crowd(customers, BUNDLE, BEGIN, mails=_MAILS)):

@@ -23,7 +23,7 @@ from bench.running import Hub, prepared, running
 from bench.servers import Servers
 from hub.rebuild.tables import Tables
 from hub.verify.log import open_log
-from hub.wiring import casework_topics, collect_rarely
+from hub.wiring import casework_topics, collect_seldom
 from projections.postgres import connect
 from projections.rebuilding import store as rebuilding
 from projections.sql import load
@@ -92,7 +92,7 @@ async def _projected(on: Servers, prefix: str, sizes: Sizes, kinds: Sequence[str
 async def _rebuild(hub: Hub, total: int) -> tuple[Run, float]:
     """Read the topics into new tables beside the projector's, and give those their indexes."""
     settings, watch, thresholds = hub.settings, Stopwatch(), gc.get_threshold()
-    collect_rarely()  # as hub rebuild does
+    collect_seldom()  # as hub rebuild does
     connection = await connect(settings.postgres, command_timeout=None)
     try:
         await rebuilding.begin(connection)

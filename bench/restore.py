@@ -20,7 +20,7 @@ from bench.filling import fill
 from bench.part import Part, Say, Table, Target, at_least
 from bench.servers import Servers, create_topics
 from bench.split import TOPICS, as_record
-from hub.wiring import collect_rarely
+from hub.wiring import collect_seldom
 from runtime.appending import Item
 from runtime.changelog import Position, entry, position_entry, restore
 from runtime.stage import Fold
@@ -66,7 +66,7 @@ async def measure(on: Servers, prefix: str, sizes: Sizes, say: Say) -> RestoreRe
     codec = Codec()
     found = {}
     thresholds = gc.get_threshold()
-    collect_rarely()  # as a worker does
+    collect_seldom()  # as a worker does
     for name, states, new_fold in (
         ("toy", _toy_states(sizes), lambda: ToyFold("entries")),
         ("casework", _casework_states(sizes), lambda: CaseworkFold(codec, TOPICS)),

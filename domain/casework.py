@@ -77,7 +77,7 @@ class Casework:
         self.customers.take({customer: packed})
 
     def restore(self, customers: dict[str, bytes]) -> None:
-        """Take all customers' states as they were restored: as ``put`` does, at less than half the cost for each.
+        """Take all customers' states as they were restored: as ``put`` does, with one heap for all of them.
 
         Nothing may be held yet. Raises ``msgspec.DecodeError`` for bytes that are no state.
         """

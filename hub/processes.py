@@ -29,7 +29,7 @@ from domain.outputs import derived_id
 from hub import accounts as account_file
 from hub.http.app import create_app
 from hub.http.doors import HttpAdapter, doors
-from hub.wiring import codec_for, collect_rarely, show_metrics, stop_event, until_stopped
+from hub.wiring import codec_for, collect_seldom, show_metrics, stop_event, until_stopped
 from projections.migrate import migrate
 from projections.postgres import open_pool, reading
 from projections.timeline import store as timeline
@@ -159,7 +159,7 @@ async def receive(adapter: str, settings: Settings) -> None:
 
 async def project(settings: Settings) -> None:
     """The projector; brings the database to its newest schema first."""
-    collect_rarely()
+    collect_seldom()
     show_metrics(settings)
     await migrate(settings.postgres)
     projector = Projector(

@@ -117,7 +117,7 @@ async def run_worker(name: str, settings: Settings) -> None:
             await run_stage(stage)
 
 
-def collect_rarely() -> None:
+def collect_seldom() -> None:
     """Have Python's collector look less often, in a process that holds or makes records by the thousand.
 
     None of them needs the collector, which with Python's own thresholds walks them again and again: an eighth of
@@ -128,7 +128,7 @@ def collect_rarely() -> None:
 
 async def run_stage(worker: Worker) -> None:
     """Run a stage until SIGTERM or SIGINT; then it leaves its group, so that others take over at once."""
-    collect_rarely()
+    collect_seldom()
     app, stopping = worker.app, stop_event()
     app.finalize()
     await app.start()

@@ -29,8 +29,8 @@ from hub.verify.groups import members
 from hub.verify.log import Log, Refused, open_log
 from hub.verify.outputs import letters, published
 from hub.verify.partition import Hub
-from hub.verify.refold import Refold, collect_seldom
-from hub.wiring import casework_topics, codec_for, collect_rarely
+from hub.verify.refold import Refold
+from hub.wiring import casework_topics, codec_for, collect_seldom
 from projections.migrate import migrate
 from projections.postgres import connect
 from projections.rebuilding import store as rebuilding
@@ -97,7 +97,6 @@ async def check_nobody_writes(settings: Settings, stages: Sequence[str]) -> None
 
 async def rebuild(settings: Settings, say: Console, *, only_tables: bool = False) -> Rebuilt:
     """Make state and read models anew, or ``only_tables`` the read models. Raises ``Refused`` when it must not."""
-    collect_rarely()
     stages = ("projector",) if only_tables else ("casework", "projector")
     await check_nobody_writes(settings, stages)
     await migrate(settings.postgres)

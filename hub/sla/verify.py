@@ -23,9 +23,9 @@ from hub.verify.fingerprint import Forms, fingerprint, key_of
 from hub.verify.log import Log, open_log
 from hub.verify.outputs import FOLDED, PROJECTED, Outputs, published
 from hub.verify.partition import Hub
-from hub.verify.refold import Refold, collect_seldom
+from hub.verify.refold import Refold
 from hub.verify.rows import Places, Rows, pages
-from hub.wiring import casework_topics, codec_for
+from hub.wiring import casework_topics, codec_for, collect_seldom
 from projections.audit import store as audit
 from projections.postgres import connect
 from projections.tickets import store as tickets

@@ -29,8 +29,8 @@ from hub.sla.words import lasting, moment, promise
 from hub.verify.command import check_partitions
 from hub.verify.fingerprint import header_of
 from hub.verify.log import Log, open_log
-from hub.verify.refold import Refold, collect_seldom
-from hub.wiring import casework_topics, codec_for
+from hub.verify.refold import Refold
+from hub.wiring import casework_topics, codec_for, collect_seldom
 from runtime.clock import SECOND
 from runtime.settings import Settings
 from schemas.codec import Codec, NotDecodable

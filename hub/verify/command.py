@@ -14,10 +14,9 @@ from hub.verify.fingerprint import Forms
 from hub.verify.groups import stands
 from hub.verify.log import Log, Refused, open_log
 from hub.verify.partition import Hub, compare
-from hub.verify.refold import collect_seldom
 from hub.verify.relayed import Relayed
 from hub.verify.rows import Snapshot, snapshot
-from hub.wiring import casework_topics, codec_for
+from hub.wiring import casework_topics, codec_for, collect_seldom
 from projections.postgres import connect
 from runtime.settings import Settings
 

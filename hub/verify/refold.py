@@ -6,7 +6,6 @@ otherwise be made on both sides and cancel out.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 
 from aiokafka.structs import ConsumerRecord
@@ -44,8 +43,3 @@ class Refold:
     def position(self, following: int) -> Position:
         """The position record of a worker that has folded everything below ``following``."""
         return Position(following, dict(self._highest), self.fold.mark())
-
-
-def collect_seldom() -> None:
-    """Let the garbage collector walk what a fold holds less often, as in a worker: it drops nothing that needs it."""
-    gc.set_threshold(20_000, 20, 20)
