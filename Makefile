@@ -8,7 +8,7 @@ TESTERS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos safeguards bench mutants lint fuzz clean kafka-libs-list kafka-streams-libs-list
+.PHONY: help demo test chaos safeguards native wheel bench mutants lint fuzz clean kafka-libs-list kafka-streams-libs-list
 
 help: ## This list
 	@echo 'Targets (ARGS="…" is passed on to the command):'
@@ -31,9 +31,16 @@ safeguards: ## Switch off each safeguard in turn: the check must find what goes 
 	@$(BIN)/python -m tests.chaos.safeguards $(ARGS)
 	@HUB_TEST_THOROUGH=1 $(BIN)/pytest tests/verify/test_rebuild.py -k killed --timeout 900
 
-bench: ## The figures of bench/, the peers' beside them: printed, and in bench/results
+native: ## Compile rules and codec into .local/native (deploy/native.py says how to run that)
+	@deploy/local/setup native
+
+wheel: ## The wheel of the image in dist/, rules and codec compiled, for this Python and machine
+	@deploy/local/setup native
+	@HUB_NATIVE=1 $(BIN)/python -m build --wheel --no-isolation
+
+bench: ## The figures of bench/, of the native form, the peers' beside them: printed, and in bench/results
 	@deploy/local/setup bench
-	@$(BIN)/python -m bench $(ARGS)
+	@PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/.local/native:$(CURDIR) $(BIN)/python -m bench $(ARGS)
 
 mutants: ## Change the rules in one small way after the other: a test has to fail each time (ARGS="domain.sla.* --processes 2")
 	@deploy/local/setup mutants

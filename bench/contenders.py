@@ -21,7 +21,7 @@ from faust.types import TP, StreamT
 from bench import toy
 from bench.job import Job, done, job_given
 from bench.measuring import Stopwatch
-from bench.peers.line_up import CASEWORK, HUB, PLAIN, STOCK
+from bench.peers.line_up import CASEWORK, HUB, INTERPRETED, PLAIN, STOCK
 from hub.wiring import run_stage
 from runtime import logging
 from runtime.appending import Item, append, new_producer
@@ -235,6 +235,7 @@ CONTENDERS: dict[str, Callable[[Job], Awaitable[None]]] = {
     HUB: hub_engine,
     PLAIN: plain_aiokafka,
     CASEWORK: casework,
+    INTERPRETED: casework,
 }
 
 

@@ -17,6 +17,7 @@ from bench.part import Part, Say, Table, Target, at_least
 from bench.peers.line_up import (
     CASEWORK,
     HUB,
+    INTERPRETED,
     LINE_UP,
     PLAIN,
     QUIX,
@@ -94,7 +95,7 @@ async def measure(on: Servers, prefix: str, sizes: Sizes, say: Say) -> EngineRes
     for number in range(sizes.rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            own = name == CASEWORK
+            own = name in (CASEWORK, INTERPRETED)
             job = Job(
                 name=name, kafka=on.kafka, source=identified if own else source, prefix=f"{prefix}{name}-{number}-",
                 events=sizes.casework if own else sizes.toy, folder="", partitions=PARTITIONS, now=log.now,
@@ -103,7 +104,8 @@ async def measure(on: Servers, prefix: str, sizes: Sizes, say: Say) -> EngineRes
             told = f"{found.per_second:,.0f} events/s, {found.per_cpu_second:,.0f} per CPU-second"
             say(f"{LINE_UP[name].words}: {told}, {found.cores:.2f} cores busy")
             runs.append(found)
-    inside = split.measure(min(sizes.casework, 40_000), min(sizes.customers, 8_000)) if CASEWORK in names else {}
+    folded = {CASEWORK, INTERPRETED}.intersection(names)
+    inside = split.measure(min(sizes.casework, 40_000), min(sizes.customers, 8_000)) if folded else {}
     return _result(sizes, runs, inside, absent)
 
 
@@ -116,7 +118,7 @@ def toy_items(events: int, customers: int, partitions: int = PARTITIONS) -> Iter
 def _result(sizes: Sizes, runs: Sequence[Run], inside: Mapping[str, float], absent: Mapping[str, str]) -> EngineResult:
     by = {name: [run for run in runs if run.contender == name] for name in LINE_UP}
     by = {name: found for name, found in by.items() if found}
-    others = [name for name in by if name not in (HUB, CASEWORK)] if HUB in by else []
+    others = [name for name in by if name not in (HUB, CASEWORK, INTERPRETED)] if HUB in by else []
     return EngineResult(
         sizes=sizes,
         figures={name: _figure(found) for name, found in by.items()},

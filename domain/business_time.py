@@ -77,10 +77,12 @@ class Calendar:
     a negative duration, and an answer or question outside of the years 1900 to 2199.
     """
 
-    __slots__ = ("_always", "_table", "_zone", "rules")
+    __slots__ = ("_always", "_table", "_zone", "digest", "rules")
 
     def __init__(self, rules: CalendarRules) -> None:
         self.rules = rules
+        #: The version of its rules: sha256 in hex (64 characters) of their canonical JSON.
+        self.digest = rules.digest
         self._zone = ZoneInfo(rules.tz)
         self._always = rules.always_open
         self._table = _NOTHING
@@ -89,11 +91,6 @@ class Calendar:
     def from_mapping(cls, mapping: Mapping[str, object], where: str = "calendar") -> Calendar:
         """Reads the format described at ``domain.calendars.parse``; raises CalendarInvalid with the place."""
         return cls(parse(mapping, where))
-
-    @property
-    def digest(self) -> str:
-        """The version of its rules: sha256 in hex (64 characters) of their canonical JSON."""
-        return self.rules.digest
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Calendar) and self.digest == other.digest

@@ -183,7 +183,7 @@ def _first_response(facts: Sequence[Fact], turns: Mapping[str, bool], found: dic
             if ask is None:
                 idle = fact
                 continue
-            if end is _OPEN or end[0] == fact.at:  # else it was given up before, and an answer comes after all
+            if end[0] is None or end[0] == fact.at:  # else it was given up before, and an answer comes after all
                 end = (fact.at, fact.id, "met")
             break
         else:
@@ -235,7 +235,8 @@ def _waits(
             if turn:
                 if waiting is not None:
                     nexts.append(Cycle("next_response", waiting.at, waiting.id, fact.at, fact.id, "cancelled"))
-                    waiting, given_up = None, waiting
+                    given_up = waiting
+                    waiting = None
                 if updated is not None:
                     if fact.at > updated.at:
                         updates.append(Cycle("periodic_update", updated.at, updated.id, fact.at, fact.id, "cancelled"))

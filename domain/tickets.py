@@ -240,7 +240,8 @@ def _course(
     moments, conversations = found.moments, found.conversations
     if facts[0] is opening or (facts[0].command is None and facts[0].type != CONTEXT):
         moments.append(Moment(facts[0].at, facts[0].id, "open", told))
-    status, person, others = "open", None, 0
+    status, others = "open", 0
+    person: str | None = None
     for fact in facts:
         if status == "resolved" and found.resolved_at is not None:
             closing = found.resolved_at + bundle.close_after
@@ -251,7 +252,8 @@ def _course(
         kind = fact.type
         if not moments and (fact is opening or (command is None and kind != CONTEXT)):
             moments.append(Moment(fact.at, fact.id, status, told, person))
-        was, held, had = status, told, person
+        was, held = status, told
+        had: str | None = person
         if command is not None:
             others += 1
             it.status = status

@@ -7,6 +7,8 @@ writer's schema once ``learn`` was told it; the codec itself never talks to a ne
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import json
 import struct
@@ -24,6 +26,8 @@ from schemas import compatibility, compiled, records
 
 FOLDER = Path(__file__).parent
 NAMESPACE = "hub.interaction"
+NATIVE = "schemas.native"
+"""Where ``deploy/native.py`` puts readers and writers; not among the sources."""
 _HEADER = struct.Struct(">bI")
 _TAGS = {
     cls.__name__: cls.__struct_config__.tag for cls in cast("tuple[type[msgspec.Struct], ...]", records.Facts.__args__)
@@ -72,8 +76,18 @@ def accepted(folder: Path = FOLDER / "accepted") -> dict[int, dict[str, Any]]:  
 
 @cache
 def _compiled(cls: type[msgspec.Struct]) -> tuple[compiled.Read, compiled.Write]:
+    if importlib.util.find_spec(NATIVE):
+        made = vars(importlib.import_module(NATIVE))
+        return made[f"read_{cls.__name__}"], made[f"write_{cls.__name__}"]
     classes = {name: each for name, each in vars(records).items() if isinstance(each, type)}
     return compiled.reader(schema_of(cls), classes), compiled.writer(schema_of(cls), classes)
+
+
+def native_source() -> str:
+    """The source of ``schemas.native``: readers and writers of all records, for ``deploy/native.py`` to compile."""
+    classes = [name for name, each in vars(records).items() if isinstance(each, type)]
+    schemas = [schema_of(cls) for cls in cast("tuple[type[msgspec.Struct], ...]", records.Value.__args__)]
+    return compiled.native_module(schemas, classes, records.__name__)
 
 
 def _facts_named(plain: dict[str, Any]) -> dict[str, Any]:  # Any: what fastavro makes of Avro
@@ -144,9 +158,7 @@ class Codec:
     def encode(self, record: msgspec.Struct) -> bytes:
         """One record in the Confluent wire format. Raises what Python does for a value of a wrong type."""
         header, write = self._writers[type(record)]
-        data = bytearray(header)
-        write(record, data)
-        return bytes(data)
+        return write(record, header)
 
     def decode(self, data: bytes) -> records.Value:
         """The record in ``data``. Raises ``NotDecodable`` with its reason, whatever the bytes are."""

@@ -5,10 +5,14 @@ fastavro goes through dicts, on which it tries each branch of a union; that took
 half of it, and a property test holds the two against each other. Only what our schemas use is known here: string,
 bytes, long, boolean, array, map, record, and null beside one of these or beside several records. Records under another
 writer's schema stay fastavro's.
+
+The same source, as a module (``native_module``), can be compiled by mypyc: it then reads four times as fast and writes
+twice as fast (``deploy/native.py``).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -16,7 +20,7 @@ from typing import Any, cast
 import msgspec
 
 Read = Callable[[bytes, int], tuple[Any, int]]  # Any: the record that the schema names
-Write = Callable[[Any, bytearray], None]
+Write = Callable[[Any, bytes], bytes]
 _LONGEST = 63
 #: The first numbers as Avro writes them: lengths, counts, branches.
 _SMALL = [bytes((z,)) if (z := 2 * n) < 128 else bytes((z & 127 | 128, z >> 7)) for n in range(8192)]
@@ -69,10 +73,12 @@ def _long(number: int) -> bytes:
 
 
 class _Source:
-    """Lines of a function that is being made; each name in it is given out once."""
+    """Lines of a function that is being made; each name in it is given out once. ``native``: to be compiled by mypyc,
+    for which what is read has types, and what is written goes to a ``BytesWriter``, which mypyc knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, native: bool = False) -> None:
         self.lines: list[str] = []
+        self.native = native
         self._count = 0
 
     def name(self) -> str:
@@ -92,24 +98,90 @@ def reader(schema: Mapping[str, Any], classes: Mapping[str, type[msgspec.Struct]
     the end of the bytes: the offset is then above their length, and the caller is to look.
     """
     source = _Source()
-    source.add(0, "def read(d, i):")
-    _read(source, 1, schema, "r")
-    source.add(1, "return r, i")
+    _reading(source, "read", schema)
     return cast("Read", _made(source, "read", classes))
 
 
 def writer(schema: Mapping[str, Any], classes: Mapping[str, type[msgspec.Struct]]) -> Write:
-    """A function that appends a record's bytes to a bytearray. Raises what Python does for a value of another type."""
+    """A function from a record, and bytes that come before it, to the bytes of both.
+
+    Raises what Python does for a value of another type.
+    """
     source = _Source()
-    source.add(0, "def write(r, o):")
-    _write(source, 1, schema, "r")
+    _writing(source, "write", schema)
     return cast("Write", _made(source, "write", classes))
+
+
+def native_module(schemas: Sequence[Mapping[str, Any]], names: Sequence[str], home: str) -> str:
+    """The source of a module with ``read_X`` and ``write_X`` of each schema X, for mypyc. ``names``: the record classes
+    they use, of the module ``home``."""
+    source = _Source(native=True)
+    source.lines += [_NATIVE.format(names=", ".join(names), home=home), inspect.getsource(_read_long)]
+    for schema in schemas:
+        _reading(source, f"read_{schema['name']}", schema)
+        _writing(source, f"write_{schema['name']}", schema)
+    return "\n".join(source.lines).replace("_read_long", "read_long").replace("_LONGEST", str(_LONGEST)) + "\n"
+
+
+_NATIVE = '''"""Made by deploy/native.py from the Avro schemas, for mypyc."""
+from __future__ import annotations
+
+from librt.strings import BytesWriter
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+from {home} import {names}
+
+
+def long(o: BytesWriter, number: i64) -> None:
+    z = number << 1 ^ number >> 63
+    while z & -128:
+        o.append(z & 127 | 128)
+        z = z >> 7 & 0x1FFFFFFFFFFFFFF
+    o.append(z)
+
+
+def text(o: BytesWriter, value: str) -> None:
+    body = value.encode()
+    long(o, len(body))
+    o.write(body)
+
+
+'''
 
 
 def _made(source: _Source, name: str, classes: Mapping[str, type[msgspec.Struct]]) -> object:
     names: dict[str, object] = {"read_long": _read_long, "long": _long, "S": _SMALL} | dict(classes)
-    exec(compile("\n".join(source.lines), f"<{name} made from an Avro schema>", "exec"), names)
+    lines = ["from __future__ import annotations", *source.lines]
+    exec(compile("\n".join(lines), f"<{name} made from an Avro schema>", "exec"), names)
     return names[name]
+
+
+def _reading(s: _Source, name: str, schema: Mapping[str, Any]) -> None:
+    s.add(0, f"def {name}(d: bytes, i: int) -> tuple[{schema['name']}, int]:")
+    _read(s, 1, schema, "r")
+    s.add(1, "return r, i")
+
+
+def _writing(s: _Source, name: str, schema: Mapping[str, Any]) -> None:
+    s.add(0, f"def {name}(r: {schema['name']}, header: bytes) -> bytes:")
+    s.add(1, *(("o = BytesWriter()", "o.write(header)") if s.native else ("o = bytearray(header)",)))
+    _write(s, 1, schema, "r")
+    s.add(1, "return o.getvalue()" if s.native else "return bytes(o)")
+
+
+def _annotation(node: Any) -> str:  # Any: a JSON document
+    kind = _kind(node)
+    if kind == "union":
+        return " | ".join([*(_annotation(inner) for _, inner in _branches(node)), "None"])
+    if kind == "array":
+        return f"list[{_annotation(node['items'])}]"
+    if kind == "map":
+        return f"dict[str, {_annotation(node['values'])}]"
+    return {"string": "str", "long": "int", "boolean": "bool"}.get(kind) or (
+        str(node["name"]) if kind == "record" else kind
+    )
 
 
 def _kind(node: object) -> str:
@@ -137,7 +209,8 @@ def _read(s: _Source, depth: int, node: Any, to: str) -> None:  # Any: a JSON do
         s.add(depth, f"{to} = {node['name']}({', '.join(name for name, _ in fields)})")
     elif kind == "union":
         branch = s.name()
-        s.add(depth, f"{branch} = d[i]", "i += 1", f"if {branch} == 0:", f" {to} = None")
+        s.add(depth, f"{branch} = d[i]", "i += 1", f"if {branch} == 0:")
+        s.add(depth + 1, f"{to}: {_annotation(node)} = None" if s.native else f"{to} = None")
         for number, inner in _branches(node):
             s.add(depth, f"elif {branch} == {2 * number}:")
             _read(s, depth + 1, inner, to)
@@ -157,7 +230,8 @@ def _read_number(s: _Source, depth: int, to: str, *, signed: bool) -> None:
 def _read_blocks(s: _Source, depth: int, node: Mapping[str, Any], to: str, kind: str) -> None:
     _only_blocks(kind)
     count, item = s.name(), s.name()
-    s.add(depth, f"{to} = {'[]' if kind == 'array' else '{}'}", "while True:")
+    s.add(depth, f"{to}{f': {_annotation(node)}' if s.native else ''} = {'[]' if kind == 'array' else '{}'}")
+    s.add(depth, "while True:")
     _read_number(s, depth + 1, count, signed=True)
     s.add(depth + 1, f"if {count} == 0:", " break", f"if {count} < 0:", f" {count} = -{count}")
     _read_number(s, depth + 2, s.name(), signed=False)  # how many bytes the block has: only who skips it needs that
@@ -174,7 +248,10 @@ def _read_blocks(s: _Source, depth: int, node: Mapping[str, Any], to: str, kind:
 
 def _write(s: _Source, depth: int, node: Any, value: str) -> None:  # Any: a JSON document
     kind = _kind(node)
-    if kind in ("string", "bytes"):
+    if s.native and kind in ("string", "bytes", "long"):
+        written = {"string": f"text(o, {value})", "long": f"long(o, {value})"}
+        s.add(depth, *([written[kind]] if kind in written else [f"long(o, len({value}))", f"o.write({value})"]))
+    elif kind in ("string", "bytes"):
         body, length = s.name(), s.name()
         s.add(depth, f"{body} = {value}{'.encode()' if kind == 'string' else ''}", f"{length} = len({body})")
         s.add(depth, f"o += S[{length}] if {length} < 8192 else long({length})", f"o += {body}")
@@ -192,7 +269,7 @@ def _write(s: _Source, depth: int, node: Any, value: str) -> None:  # Any: a JSO
     else:
         _only_blocks(kind)
         s.add(depth, f"if {value}:")
-        s.add(depth + 1, f"o += long(len({value}))")
+        s.add(depth + 1, f"long(o, len({value}))" if s.native else f"o += long(len({value}))")
         item = s.name()
         if kind == "array":
             s.add(depth + 1, f"for {item} in {value}:")

@@ -31,6 +31,7 @@ OURS = ("schemas", "domain", "adapters", "streams", "consumers", "projections", 
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("brief", deadline=None, derandomize=True, max_examples=10)  # once more on the native form
 settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 

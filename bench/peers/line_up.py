@@ -16,6 +16,7 @@ from bench import toy
 from bench.job import Job
 from bench.measuring import Run
 from bench.servers import Servers, create_topics
+from deploy import native
 from hub.local.kafka import java
 from hub.local.process import StackError
 from hub.local.state import default_folder
@@ -29,12 +30,14 @@ _LONGEST = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One of the compared. ``words``: what it is called in a table. ``absent``: why it can't be started, or empty."""
+    """One of the compared. ``words``: what it is called in a table. ``absent``: why it can't be started, or empty.
+    ``native``: with the hub's rules and codec compiled, as in its image (``deploy/native.py``)."""
 
     name: str
     words: str
     command: Callable[[Job], Sequence[str]]
     absent: Callable[[], str]
+    native: bool = False
 
 
 def _here(job: Job) -> Sequence[str]:
@@ -69,6 +72,10 @@ def _present() -> str:
     return ""
 
 
+def _no_native() -> str:
+    return "" if native.HOME.is_dir() else f"the native form {SET_UP}"
+
+
 def _no_quix() -> str:
     return "" if _QUIX_PYTHON.exists() else f"quixstreams {SET_UP}"
 
@@ -83,7 +90,8 @@ def _no_streams() -> str:
     return ""
 
 
-STOCK, HUB, PLAIN, CASEWORK = "stock-faust", "hub", "plain-aiokafka", "casework"
+STOCK, HUB, PLAIN = "stock-faust", "hub", "plain-aiokafka"
+CASEWORK, INTERPRETED = "casework", "casework-interpreted"
 QUIX, QUIX_EXACTLY, QUIX_PROMPT = "quixstreams", "quixstreams-exactly-once", "quixstreams-exactly-once-prompt"
 STREAMS, STREAMS_EXACTLY = "kafka-streams", "kafka-streams-exactly-once"
 LINE_UP: dict[str, Contender] = {
@@ -104,7 +112,8 @@ LINE_UP: dict[str, Contender] = {
             STREAMS, "Kafka Streams, at_least_once, commits each 30 s", _streams("at_least_once", "memory"), _no_streams
         ),
         Contender(PLAIN, "plain aiokafka loop", _here, _present),
-        Contender(CASEWORK, "the hub's own casework", _here, _present),
+        Contender(CASEWORK, "the hub's own casework", _here, _no_native, native=True),
+        Contender(INTERPRETED, "the same, not compiled", _here, _present),
     )
 }
 
@@ -113,10 +122,12 @@ async def run(on: Servers, contender: Contender, job: Job) -> Run:
     """Start a contender on a log and wait for what it tells. Raises ``RuntimeError`` with its log when it fails."""
     await create_topics(on.kafka, [job.prefix + name for name in WRITTEN], job.partitions, {})
     log = on.folder / f"{contender.name}.log"
+    paths = [str(native.HOME), str(ROOT)] if contender.native else [str(ROOT)]
     with log.open("ab") as errors, TemporaryDirectory(dir=on.folder) as folder:
         process = await asyncio.create_subprocess_exec(
             *contender.command(msgspec.structs.replace(job, folder=folder)),
-            cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE, stderr=errors,
+            cwd=folder, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdout=asyncio.subprocess.PIPE, stderr=errors,
         )  # fmt: skip
         try:
             told, _ = await asyncio.wait_for(process.communicate(), _LONGEST)

@@ -85,8 +85,8 @@ def test_alert_rules_fire_when_they_should() -> None:
 
 def test_the_image_is_made_from_files_that_there_are() -> None:
     lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    copied = [line.split()[1] for line in lines if line.startswith("COPY")]
-    assert copied == ["requirements.lock", "dist/*.whl"]
-    assert (ROOT / "requirements.lock").is_file()
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
+    assert copied == [["requirements-dev.lock"], ["."], ["requirements.lock"], ["--from=built", "/dist/*.whl"]]
+    assert all((ROOT / name).exists() for (name,) in copied[:-1])
     settings = [word.partition("=")[0] for line in lines for word in line.split() if word.startswith("HUB_")]
-    assert settings == ["HUB_HTTP_HOST", "HUB_LMTP_HOST", "HUB_BLOBS"]
+    assert settings == ["HUB_NATIVE", "HUB_HTTP_HOST", "HUB_LMTP_HOST", "HUB_BLOBS"]

@@ -16,7 +16,7 @@ from bench.part import Done, Part, Say, at_least, below
 from bench.parts import PARTS
 from bench.peers.hours import DELTA, DURATION
 from bench.peers.hours import HUB as HOURS_HUB
-from bench.peers.line_up import CASEWORK, HUB, STOCK
+from bench.peers.line_up import HUB, INTERPRETED, STOCK
 from bench.servers import Servers
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
@@ -32,10 +32,10 @@ def quiet(_line: str) -> None:
 
 
 async def test_engines_are_compared(on: Servers, topic_prefix: str) -> None:
-    only = f"{HUB},{STOCK},{CASEWORK}"
+    only = f"{HUB},{STOCK},{INTERPRETED}"
     sizes = engine.Sizes(rounds=2, toy=800, casework=400, customers=50, only=only)
     found = await engine.measure(on, topic_prefix, sizes, quiet)
-    assert list(found.figures) == [HUB, STOCK, CASEWORK]
+    assert list(found.figures) == [HUB, STOCK, INTERPRETED]
     assert all(figure.per_cpu_second > 0 for figure in found.figures.values())
     assert found.figures[STOCK].events == 800
     assert set(found.ratios) == {STOCK}

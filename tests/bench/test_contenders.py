@@ -13,7 +13,7 @@ from bench import toy
 from bench.engine import PARTITIONS, toy_items
 from bench.filling import fill
 from bench.job import Job
-from bench.peers.line_up import CASEWORK, LINE_UP, run
+from bench.peers.line_up import CASEWORK, INTERPRETED, LINE_UP, run
 from bench.servers import Servers, create_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -48,7 +48,7 @@ async def written(bootstrap: str, topic: str, partitions: Iterable[int], count: 
     return sorted(found)
 
 
-@pytest.mark.parametrize("name", [name for name in LINE_UP if name != CASEWORK])
+@pytest.mark.parametrize("name", [name for name in LINE_UP if name not in (CASEWORK, INTERPRETED)])
 async def test_a_contender_writes_what_the_fold_says(name: str, kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     contender = LINE_UP[name]
     if why := contender.absent():

@@ -1,0 +1,1 @@
+"""What brings the hub onto a machine: images, wheels, and the servers beside it."""
