@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Final
 
 from domain.cycles import Cycle
 from domain.policies import Bundle
@@ -17,11 +18,11 @@ from domain.sla import Judged, judge
 from domain.tickets import History
 from schemas.casework_state import AnnouncedClock
 
-KEPT = 5
+KEPT: Final = 5
 """So many cycles of a metric, the newest, stand on a ticket, and older ones while they are open."""
 
-_at = attrgetter("at")
-_NOTHING: list[AnnouncedClock] = []
+_at: Final = attrgetter("at")
+_NOTHING: Final[list[AnnouncedClock]] = []
 
 
 #: A cycle to judge, what was said of it so far, and its number, or, of one without, the metric's highest so far.

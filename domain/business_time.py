@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
 from operator import sub
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.calendars import FIRST_DATE, LAST_DATE, CalendarRules, Span, parse, union, without
@@ -22,16 +22,16 @@ from domain.errors import DurationInvalid, Reason
 Boundary = Literal["next_open", "close"]
 """Which instant a duration ends at if it is used up exactly at a closing: the next opening, or that closing."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST_US = (datetime(1900, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-END_US = (datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST_US: Final = (datetime(1900, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+END_US: Final = (datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 """Instants from EARLIEST_US up to, and not including, END_US can be asked about."""
 
-_MICROSECOND = timedelta(microseconds=1)
-_SECOND_US = 1_000_000
-_DAY_US = 86_400 * _SECOND_US
-_EPOCH_DATE = EPOCH.date().toordinal()
-_GROWTH_DAYS = 366
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND_US: Final = 1_000_000
+_DAY_US: Final = 86_400 * _SECOND_US
+_EPOCH_DATE: Final = EPOCH.date().toordinal()
+_GROWTH_DAYS: Final = 366
 
 _Bounds = tuple[list[int], list[int]]
 
@@ -65,7 +65,7 @@ class _Table(NamedTuple):
     end: int
 
 
-_NOTHING = _Table(EARLIEST_US, EARLIEST_US, [], [], [0], 0, 0)
+_NOTHING: Final = _Table(EARLIEST_US, EARLIEST_US, [], [], [0], 0, 0)
 """Covers no instant: grown by a calendar's first question."""
 
 

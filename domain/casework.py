@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from copy import copy
+from typing import Final
 
 from domain import escalations, loose, merges
 from domain.announced import differences, judged_again, looks, said_of_none, withdrawn
@@ -35,10 +36,10 @@ from schemas.records import (
     SlaVerdictIssued,
 )
 
-SECOND = 1_000_000
-RECENT = 64
-STALE = 1000
-DAY = 86_400 * 1_000_000
+SECOND: Final = 1_000_000
+RECENT: Final = 64
+STALE: Final = 1000
+DAY: Final = 86_400 * 1_000_000
 
 
 class Casework:

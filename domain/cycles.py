@@ -11,30 +11,32 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domain.policies import Bundle
 from domain.ticket_rules import FINISHED
 from domain.tickets import ANSWERS, ASKS, History, Moment, answers, asks
 from schemas.casework_state import Fact
 
-WORK = ("resolution", "agent_work", "total_resolution")
-_WAITS = frozenset({"next_response", "periodic_update"})
-HOLDING = frozenset({"acknowledgement", "ownership"})
-CALLS = frozenset({"call_answer", "callback"})
+WORK: Final = ("resolution", "agent_work", "total_resolution")
+_WAITS: Final = frozenset({"next_response", "periodic_update"})
+HOLDING: Final = frozenset({"acknowledgement", "ownership"})
+CALLS: Final = frozenset({"call_answer", "callback"})
 #: Whom a bot had, it gives to a person with one of these; with a command only if it gives the command itself.
-HAND_OVERS = frozenset({"chat.queued", "chat.transferred", "call.queued", "call.transferred"})
-GIVEN = frozenset({"ticket.assigned", "ticket.escalated"})
+HAND_OVERS: Final = frozenset({"chat.queued", "chat.transferred", "call.queued", "call.transferred"})
+GIVEN: Final = frozenset({"ticket.assigned", "ticket.escalated"})
 #: A caller who waited is gone after one of these, unanswered.
-LEFT = frozenset({"call.abandoned", "call.ended", "call.voicemail_left", "call.self_served", "callback.requested"})
-_LOST = frozenset({"call.abandoned", "call.voicemail_left"})
-_RINGS = frozenset({"call.offered", "call.queued"})
-_CALL_STEPS = _RINGS | {"call.answered", "call.self_served", "call.ended"}
-_MOVES = HAND_OVERS | GIVEN | {"call.ended"}
-_OPEN = (None, "", "")
+LEFT: Final = frozenset(
+    {"call.abandoned", "call.ended", "call.voicemail_left", "call.self_served", "callback.requested"}
+)
+_LOST: Final = frozenset({"call.abandoned", "call.voicemail_left"})
+_RINGS: Final = frozenset({"call.offered", "call.queued"})
+_CALL_STEPS: Final = _RINGS | {"call.answered", "call.self_served", "call.ended"}
+_MOVES: Final = HAND_OVERS | GIVEN | {"call.ended"}
+_OPEN: Final = (None, "", "")
 
-_at = attrgetter("at")
-_cycle = tuple.__new__
+_at: Final = attrgetter("at")
+_cycle: Final = tuple.__new__
 """Makes a cycle of all its fields at half the cost: two are made for each event, or hundreds for a long ticket."""
 
 

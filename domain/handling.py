@@ -7,22 +7,23 @@ concurrently; giving it to somebody is no handling of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from schemas.casework_state import Fact
 from schemas.records import Handling
 
 #: What gives a ticket or a contact to somebody else.
-_HANDS_OVER = frozenset(
+_HANDS_OVER: Final = frozenset(
     {"ticket.assigned", "ticket.escalated", "ticket.accepted", "call.transferred", "chat.transferred"}
 )
 #: What is done about a ticket, not on it.
-_ARRANGES = frozenset(
+_ARRANGES: Final = frozenset(
     {"ticket.prioritised", "ticket.tagged", "ticket.merged", "ticket.unmerged", "ticket.linked", "ticket.unlinked"}
 )
 
 
-_NO_WORK = _HANDS_OVER | _ARRANGES
-_NOBODY = (None, None)
+_NO_WORK: Final = _HANDS_OVER | _ARRANGES
+_NOBODY: Final = (None, None)
 
 
 def handling(facts: Sequence[Fact], window: int) -> tuple[list[Handling], int | None]:

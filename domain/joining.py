@@ -8,7 +8,7 @@ Commands join the ticket they name, and whether they can be carried out is ``dom
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from domain.errors import CommandRefused, Reason
 from domain.policies import Bundle
@@ -17,8 +17,8 @@ from domain.tickets import ANSWERS, ASKS, CONTEXT, asks, message_number, opening
 from schemas.casework_state import CustomerState, Fact, TicketState
 from schemas.records import InteractionReceived, MailFacts, TicketCommand
 
-_JOINS = ASKS | ANSWERS
-_CONTACTS = ("call.", "chat.", "visit.")
+_JOINS: Final = ASKS | ANSWERS
+_CONTACTS: Final = ("call.", "chat.", "visit.")
 
 
 #: Why an event joined its ticket, or none. ``docs/sla.md`` says what each means.

@@ -6,10 +6,12 @@ At most ``MOST`` are kept, and none from further back than the join window befor
 
 from __future__ import annotations
 
+from typing import Final
+
 from domain.tickets import sort_in
 from schemas.casework_state import CustomerState, Fact
 
-MOST = 32
+MOST: Final = 32
 
 
 def keep(state: CustomerState, fact: Fact, window: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from operator import attrgetter
+from typing import Final
 
 from domain.joining import Placement
 from domain.sla import Judged, evidence
@@ -22,12 +23,12 @@ from schemas.records import (
     TimelineEntryAdded,
 )
 
-NAMESPACE = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
-LATE = 3600 * 1_000_000
-_IN_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+NAMESPACE: Final = uuid.UUID("2f0c9d0e-4a43-5d0b-8a59-0c1e9c6b7d21")
+LATE: Final = 3600 * 1_000_000
+_IN_NAMESPACE: Final = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 #: Of a ticket, all but what each version of it differs in, and clocks, which also tell how time runs on.
-_seen = attrgetter(
+_seen: Final = attrgetter(
     *(name for name in TicketChanged.__struct_fields__ if name not in ("version", "changed_at", "cause", "clocks"))
 )
 

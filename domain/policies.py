@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from domain.business_time import Calendar
 
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
-JOIN_WINDOW = 3 * DAY
-CLOSE_AFTER = 7 * DAY
-CONCURRENT_WINDOW = HOUR
-REPEAT_WINDOW = 7 * DAY
-ANSWER_WITHIN = 20 * SECOND
-SHORT_ABANDON = 5 * SECOND
-FORMULA = "answered_within_of_offered_less_short"
-WARNINGS = (75, 90)
+SECOND: Final = 1_000_000
+HOUR: Final = 3600 * SECOND
+DAY: Final = 24 * HOUR
+JOIN_WINDOW: Final = 3 * DAY
+CLOSE_AFTER: Final = 7 * DAY
+CONCURRENT_WINDOW: Final = HOUR
+REPEAT_WINDOW: Final = 7 * DAY
+ANSWER_WITHIN: Final = 20 * SECOND
+SHORT_ABANDON: Final = 5 * SECOND
+FORMULA: Final = "answered_within_of_offered_less_short"
+WARNINGS: Final = (75, 90)
 
-PRIORITIES = ("low", "normal", "high", "urgent")
-METRICS = (
+PRIORITIES: Final = ("low", "normal", "high", "urgent")
+METRICS: Final = (
     "first_response",
     "next_response",
     "resolution",
@@ -37,9 +37,9 @@ METRICS = (
     "call_answer",
     "callback",
 )
-STATUSES = ("open", "pending", "on_hold", "resolved", "closed")
-MATCHABLE = ("tenant", "channel", "priority", "source", "team", "organisation", "queue", "tier", "about")
-PAUSES: Mapping[str, frozenset[str]] = {
+STATUSES: Final = ("open", "pending", "on_hold", "resolved", "closed")
+MATCHABLE: Final = ("tenant", "channel", "priority", "source", "team", "organisation", "queue", "tier", "about")
+PAUSES: Final[Mapping[str, frozenset[str]]] = {
     "resolution": frozenset({"pending"}),
     "agent_work": frozenset({"pending", "on_hold"}),
 }
@@ -215,4 +215,4 @@ class Bundle:
         return self.queues.get(queue) or QueueTerms(queue)
 
 
-EMPTY = Bundle(name="", version=0, calendars={}, policies=())
+EMPTY: Final = Bundle(name="", version=0, calendars={}, policies=())

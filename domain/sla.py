@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Final
 
 from domain.business_time import Calendar
 from domain.cycles import Cycle
@@ -21,11 +22,11 @@ from domain.tickets import History, Moment
 from schemas.casework_state import Fact
 from schemas.records import Interval
 
-NOW = "now"
-NOTHING = ""
+NOW: Final = "now"
+NOTHING: Final = ""
 """Stands for the policy of a stretch in which nothing was promised."""
-SECOND = 1_000_000
-_at = attrgetter("at")
+SECOND: Final = 1_000_000
+_at: Final = attrgetter("at")
 
 
 #: A stretch of a clock in which nothing that matters changed: begin, end, counted (microseconds of working time), the
@@ -34,7 +35,7 @@ _at = attrgetter("at")
 Piece = tuple[int, int, int, Moment, str, bool, Policy | None, int]
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Judged:
     """One cycle of one promise. ``outcome``: met, breached, cancelled, or empty while it is open.
 
@@ -54,11 +55,36 @@ class Judged:
     started_at: int
     started_by: str
     pieces: list[Piece]
-    due_at: int | None = None
-    ended_at: int | None = None
-    breached_at: int | None = None
-    passed: tuple[int, ...] = ()
-    next_at: int | None = None
+    due_at: int | None
+    ended_at: int | None
+    breached_at: int | None
+    passed: tuple[int, ...]
+    next_at: int | None
+
+    def __init__(  # by hand: a dataclass's own is not compiled (deploy/native.py)
+        self,
+        metric: str,
+        cycle: int,
+        outcome: str,
+        state: str,
+        policy: Policy,
+        bundle: Bundle,
+        target: int,
+        elapsed: int,
+        started_at: int,
+        started_by: str,
+        pieces: list[Piece],
+        due_at: int | None = None,
+        ended_at: int | None = None,
+        breached_at: int | None = None,
+        passed: tuple[int, ...] = (),
+        next_at: int | None = None,
+    ) -> None:
+        self.metric, self.cycle, self.outcome, self.state = metric, cycle, outcome, state
+        self.policy, self.bundle, self.target, self.elapsed = policy, bundle, target, elapsed
+        self.started_at, self.started_by, self.pieces = started_at, started_by, pieces
+        self.due_at, self.ended_at, self.breached_at = due_at, ended_at, breached_at
+        self.passed, self.next_at = passed, next_at
 
 
 def judge(cycle: Cycle, history: History, bundle: Bundle, now: int) -> Judged | None:

@@ -11,28 +11,28 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from domain.errors import CommandRefused, Reason
 from domain.policies import PRIORITIES, STATUSES
 from schemas.casework_state import Fact
 from schemas.records import Actor, Link, TicketCommand
 
-LINKS = ("parent", "duplicate", "caused_by")
-TICKET_TYPES = ("request", "task")
-HIGHEST_LEVEL = 99
-FINISHED = frozenset({"resolved", "closed"})
+LINKS: Final = ("parent", "duplicate", "caused_by")
+TICKET_TYPES: Final = ("request", "task")
+HIGHEST_LEVEL: Final = 99
+FINISHED: Final = frozenset({"resolved", "closed"})
 MERGED, UNMERGED = "ticket.merged", "ticket.unmerged"
-CONTACT = "contact"
+CONTACT: Final = "contact"
 
 Cell = str | Reason
-COLUMNS = ("open", "pending", "on_hold", "resolved", "closed", "merged")
-KEEP = ""
+COLUMNS: Final = ("open", "pending", "on_hold", "resolved", "closed", "merged")
+KEEP: Final = ""
 _CLOSED, _MERGED = Reason.TICKET_CLOSED, Reason.TICKET_MERGED
-_ALWAYS: tuple[Cell, ...] = (KEEP, KEEP, KEEP, KEEP, _CLOSED, _MERGED)
+_ALWAYS: Final[tuple[Cell, ...]] = (KEEP, KEEP, KEEP, KEEP, _CLOSED, _MERGED)
 #: What becomes of the status, in the columns' order: another one, the same (KEEP), or why it can't be done. A row per
 #: command, and one for a customer who turns to the company again (``contact``).
-_TABLE: dict[str, tuple[Cell, ...]] = {
+_TABLE: Final[dict[str, tuple[Cell, ...]]] = {
     #                              open       pending    on_hold    resolved   closed    merged
     CONTACT:                      ("open",    "open",    "open",    "open",    KEEP,     KEEP),
     "ticket.opened":              _ALWAYS,
@@ -54,12 +54,12 @@ _TABLE: dict[str, tuple[Cell, ...]] = {
     MERGED:                       ("closed",  "closed",  "closed",  "closed",  _CLOSED,  Reason.ALREADY_MERGED),
     UNMERGED:                     (Reason.NOT_MERGED,) * 5 + (KEEP,),
 }  # fmt: skip
-TRANSITIONS: Mapping[str, Mapping[str, Cell]] = {
+TRANSITIONS: Final[Mapping[str, Mapping[str, Cell]]] = {
     row: dict(zip(COLUMNS, cells, strict=True)) for row, cells in _TABLE.items()
 }
-AFTER_CONTACT = TRANSITIONS[CONTACT]
-COMMANDS = frozenset(row.partition(" ")[0] for row in TRANSITIONS if row != CONTACT)
-_GIVES = frozenset({"ticket.assigned", "ticket.escalated", "ticket.opened"})
+AFTER_CONTACT: Final = TRANSITIONS[CONTACT]
+COMMANDS: Final = frozenset(row.partition(" ")[0] for row in TRANSITIONS if row != CONTACT)
+_GIVES: Final = frozenset({"ticket.assigned", "ticket.escalated", "ticket.opened"})
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Standing:
         return Standing(*_parts(self))
 
 
-_parts = attrgetter(*Standing.__dataclass_fields__)
+_parts: Final = attrgetter(*Standing.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Denied:
 
 
 Permission = Allowed | Denied
-ALLOWED = Allowed()
+ALLOWED: Final = Allowed()
 May = Callable[[Actor | None, str, Standing], Permission]
 
 
@@ -267,8 +267,8 @@ def check_command(event_type: str, command: TicketCommand) -> None:
             raise CommandRefused(Reason.MISSING_FIELD, f"say {what[0]}", what[1])
 
 
-_NOBODY = "to which queue, team, organisation or person"
-_MISSING: dict[str, tuple[tuple[tuple[str, str], Callable[[TicketCommand], bool]], ...]] = {
+_NOBODY: Final = "to which queue, team, organisation or person"
+_MISSING: Final[dict[str, tuple[tuple[tuple[str, str], Callable[[TicketCommand], bool]], ...]]] = {
     "ticket.prioritised": ((("which priority", "facts.priority"), lambda c: c.priority is None),),
     "ticket.assigned": (((_NOBODY, "facts"), lambda c: not (c.queue or c.team or c.organisation or c.person)),),
     "ticket.escalated": (

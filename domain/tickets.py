@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from domain.handling import handling
 from domain.policies import Attributes, Bundle
@@ -25,7 +24,7 @@ from schemas.records import (
 )
 
 #: A customer waits for a person after one of these, unless nobody wrote it.
-ASKS = frozenset(
+ASKS: Final = frozenset(
     {
         "email.received",
         "message.received",
@@ -37,11 +36,12 @@ ASKS = frozenset(
     }
 )
 #: A person of the company or a vendor turned to the customer.
-ANSWERS = frozenset({"email.sent", "message.sent", "call.answered", "chat.accepted", "callback.completed"})
-CONTEXT = "customer.context_updated"
-TIME = "time"
-_NO_COMMAND = TicketCommand()
-_NOTHING: Mapping[str, int] = {}
+ANSWERS: Final = frozenset({"email.sent", "message.sent", "call.answered", "chat.accepted", "callback.completed"})
+CONTEXT: Final = "customer.context_updated"
+TIME: Final = "time"
+_NO_COMMAND: Final = TicketCommand()
+_NOTHING: Final[Mapping[str, int]] = {}
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def asks(fact: Fact) -> bool:
@@ -123,7 +123,6 @@ class Moment(NamedTuple):
     person: str | None = None
 
 
-@dataclass(slots=True)
 class History:
     """What a ticket was and is, from its facts. ``moments`` are never empty and rise in time.
 
@@ -135,26 +134,27 @@ class History:
     fact. ``interactions`` counts what was no command; ``conversations``: those it consists of, oldest first.
     """
 
-    moments: list[Moment]
-    facts: list[Fact]
-    standing: Standing
-    opened_at: int
-    opened_by: str
-    conversations: dict[str, None] = field(default_factory=dict)
-    since: Mapping[str, int] = field(default_factory=dict)
-    first_ask: Fact | None = None
-    first_answer: Fact | None = None
-    reopened: int = 0
-    resolved_at: int | None = None
-    closed_at: int | None = None
-    closes_at: int | None = None
-    merged_at: int | None = None
-    merged_by: str = ""
-    interactions: int = 0
-    handled_by: Sequence[Handling] = ()
-    concurrent_at: int | None = None
-    stood: Standing | None = None
-    settled: frozenset[str] | set[str] = frozenset()
+    def __init__(self, facts: list[Fact], since: Mapping[str, int], standing: Standing, opening: Fact) -> None:
+        self.moments: list[Moment] = []
+        self.facts = facts
+        self.standing = standing
+        self.opened_at = opening.at
+        self.opened_by = opening.id
+        self.conversations: dict[str, None] = {}
+        self.since = since
+        self.first_ask: Fact | None = None
+        self.first_answer: Fact | None = None
+        self.reopened = 0
+        self.resolved_at: int | None = None
+        self.closed_at: int | None = None
+        self.closes_at: int | None = None
+        self.merged_at: int | None = None
+        self.merged_by = ""
+        self.interactions = 0
+        self.handled_by: Sequence[Handling] = ()
+        self.concurrent_at: int | None = None
+        self.stood: Standing | None = None
+        self.settled: frozenset[str] | set[str] = _NONE
 
 
 def opening_of(ticket: TicketState) -> Fact:
@@ -236,7 +236,7 @@ def _course(
         ticket.tier or None,
         about or None,
     )
-    found = History([], facts, it, opening.at, opening.id, {}, since)
+    found = History(facts, since, it, opening)
     moments, conversations = found.moments, found.conversations
     if facts[0] is opening or (facts[0].command is None and facts[0].type != CONTEXT):
         moments.append(Moment(facts[0].at, facts[0].id, "open", told))
