@@ -25,6 +25,7 @@ from bench.peers.line_up import CASEWORK, HUB, INTERPRETED, PLAIN, STOCK
 from hub.wiring import run_stage
 from runtime import logging
 from runtime.appending import Item, append, new_producer
+from runtime.batches import BATCH
 from runtime.changelog import Restored
 from runtime.settings import Settings
 from runtime.stage import Fold, Stage
@@ -213,7 +214,7 @@ async def plain_aiokafka(job: Job) -> None:
     folds = {tp.partition: ToyFold(f"{job.prefix}entries") for tp in partitions}
     watch, count = Stopwatch(), 0
     while count < job.events:
-        for tp, records in (await consumer.getmany(timeout_ms=500, max_records=2000)).items():
+        for tp, records in (await consumer.getmany(timeout_ms=500, max_records=2 * BATCH)).items():
             watch.start()
             here = folds[tp.partition]
             for begin in range(0, len(records), 500):

@@ -1,4 +1,4 @@
-"""Faust with batches: the consumer hands a stage up to 1,000 records of one partition at a time, and moves a committed
+"""Faust with batches: the consumer hands a stage up to 4,000 records of one partition at a time, and moves a committed
 offset only when the stage says that everything is durable.
 
 Overrides methods of faust-streaming 0.15.3 (``tests/contract`` fails when their shape changes): ``Consumer.getmany``,
@@ -28,7 +28,7 @@ from mode.utils.queues import FlowControlEvent
 
 from runtime.settings import Settings
 
-BATCH = 1000
+BATCH = 4000
 FETCH_WAIT_MS = 25
 METADATA_MS = 5_000
 AHEAD = 2  # batches that may wait for the stage when more is fetched
@@ -227,7 +227,7 @@ def create_app(name: str, settings: Settings) -> BatchApp:
         topic_disable_leader=True,
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
-        broker_max_poll_records=2000,
+        broker_max_poll_records=2 * BATCH,
         broker_session_timeout=session,
         broker_heartbeat_interval=max(0.3, min(1.0, session / 3.4)),
         broker_rebalance_timeout=max(60.0, 6 * session),

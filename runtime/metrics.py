@@ -27,7 +27,10 @@ dead_letters_waiting = Gauge(
 # Stages.
 records_processed = Counter("hub_records_processed_total", "Records folded, by stage.", ["stage"])
 batch_records = Histogram(
-    "hub_batch_records", "Records per batch, by stage.", ["stage"], buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+    "hub_batch_records",
+    "Records per batch, by stage.",
+    ["stage"],
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000),
 )
 fold_seconds = Histogram("hub_fold_seconds", "Time to fold or to decide one batch, by stage.", ["stage"], buckets=_FAST)
 batch_seconds = Histogram(

@@ -27,6 +27,8 @@ from runtime.settings import Settings
 from runtime.worker import Worker
 
 HOLD_TICKS = 60 * SECOND
+FOLDING = 0.1
+"""Seconds after which a batch is cut off: what is folded becomes durable, and the loop turns, before it goes on."""
 SOURCE, SOURCE_OFFSET, ORDINAL = "source", "source_offset", "ordinal"
 log = structlog.get_logger()
 
@@ -103,26 +105,31 @@ class Stage(Worker):
     async def process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
         """Fold one batch and make everything that follows from it durable."""
         async with self._working:
-            await self._process(tp, generation, records)
+            while await self._process(tp, generation, records):
+                pass
 
-    async def _process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> None:
+    async def _process(self, tp: TP, generation: int, records: Sequence[ConsumerRecord]) -> bool:
+        """Fold as many of the records as time allows, from the position on; whether some are left."""
         began = time.monotonic()
         held = await self._held(tp.partition, generation)
         if held is None:
-            return
+            return False
         fresh = await self.from_position(tp, held.position.next, records)
         if not fresh:
-            return
+            return False
         outputs: dict[str, list[Item]] = {}
-        for record in fresh:
-            if not self._is_new(held, record):
-                continue
-            for topic, item in held.fold.step(record):
-                outputs.setdefault(topic, []).append(item)
+        until = time.monotonic() + FOLDING
+        for count, record in enumerate(fresh, 1):
+            if self._is_new(held, record):
+                for topic, item in held.fold.step(record):
+                    outputs.setdefault(topic, []).append(item)
+            if time.monotonic() > until:
+                fresh = fresh[:count]
+                break
         folded = time.monotonic()
         if self.app.consumer_generation_id != generation:
             self._partitions.pop(tp.partition, None)
-            return
+            return False
         dead = reasons_of(outputs.get(self.letters.topic, ()))
         self.letters.check(dead, len(fresh))
         producer, _ = await self.clients()
@@ -138,6 +145,7 @@ class Stage(Worker):
         metrics.batch_records.labels(self.name).observe(len(fresh))
         metrics.fold_seconds.labels(self.name).observe(folded - began)
         metrics.batch_seconds.labels(self.name).observe(time.monotonic() - began)
+        return fresh[-1] is not records[-1]
 
     @staticmethod
     def _is_new(held: Partition, record: ConsumerRecord) -> bool:

@@ -71,12 +71,12 @@ async def listening(rig: Rig) -> AsyncIterator[Listener]:
 
 
 async def test_an_agent_gets_up_to_a_batch_of_one_partition_at_a_time_without_a_hole(rig: Rig) -> None:
-    await rig.write("in", numbered(map(str, range(1700))))
+    await rig.write("in", numbered(map(str, range(BATCH + 700))))
     await rig.write("in", numbered(map(str, range(30))), partition=1)
     async with listening(rig) as listener:
-        await listener.has(1700)
+        await listener.has(BATCH + 700)
         await listener.has(30, 1)
-    assert listener.offsets() == list(range(1700))
+    assert listener.offsets() == list(range(BATCH + 700))
     assert listener.offsets(1) == list(range(30))
     assert max(len(offsets) for _, _, offsets in listener.got) == BATCH
     assert {generation for _, generation, _ in listener.got} == {listener.app.consumer_generation_id}

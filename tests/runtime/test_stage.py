@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 import runtime.stage
 from runtime.appending import ForeignWrite, Item, append
-from runtime.changelog import Restored, entry, restore
+from runtime.changelog import POSITION, Restored, entry, restore
 from runtime.clock import SECOND
 from runtime.stage import HOLD_TICKS
 from tests.runtime.kafka_rig import (
@@ -68,6 +68,20 @@ async def test_a_batch_is_folded_announced_and_written_down_and_another_process_
     assert values(await rig.read("out")) == ["one=1", "one=2", "one=3", "two=1", "two=2", "one=4"]
     held = await restore(rig.kafka, rig.name("state"), 0)
     assert (held.position.next, held.values, held.ahead) == (7, {b"one": (6, b"4")}, {})
+
+
+async def test_a_batch_that_takes_long_becomes_durable_in_pieces(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime.stage, "FOLDING", -1.0)  # every record takes too long
+    await rig.write("in", numbered("abcd"))
+    async with bench_on(rig) as bench:
+        await bench.take(0, 3)
+        assert bench.completed() == 3
+    async with bench_on(rig) as bench:
+        await bench.take(1)  # its first two were folded
+        assert (bench.completed(), bench.fold.counts) == (4, {"k": 4})
+    assert values(await rig.read("out")) == ["k=1", "k=2", "k=3", "k=4"]
+    written = [record.key for record in await rig.read("state")]
+    assert written == [b"k", POSITION] * 4
 
 
 async def test_whoever_takes_a_state_over_commits_where_it_stands_though_nothing_new_comes(rig: Rig) -> None:
