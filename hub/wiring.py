@@ -14,6 +14,7 @@ import structlog
 
 from projections.identity.store import IdentityStore
 from projections.postgres import open_pool
+from runtime import metrics
 from runtime.clock import Clock, clock_for
 from runtime.letter_limit import LetterLimit
 from runtime.registry import Registry
@@ -21,7 +22,7 @@ from runtime.relay import Relay
 from runtime.settings import Settings
 from runtime.stage import Stage
 from runtime.worker import Worker
-from schemas.codec import Codec
+from schemas.codec import Codec, is_native
 from schemas.records import TimeAdvanced
 from schemas.topics import topics
 from streams.casework import CaseworkFold, CaseworkTopics
@@ -168,4 +169,5 @@ async def until_stopped(work: Callable[[], Awaitable[None]]) -> None:
 def show_metrics(settings: Settings) -> None:
     """Show this process's metrics over HTTP where a port is set."""
     if settings.metrics_port:
+        metrics.native.set(is_native())
         prometheus_client.start_http_server(settings.metrics_port, addr=settings.http_host)

@@ -11,6 +11,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+# Every process.
+native = Gauge("hub_native", "1 where rules and codec run compiled, as in the image, else 0.")
+
 # Doors.
 deliveries_received = Counter(
     "hub_deliveries_received_total", "Deliveries at the doors, by adapter and outcome.", ["adapter", "outcome"]

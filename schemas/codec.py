@@ -76,11 +76,16 @@ def accepted(folder: Path = FOLDER / "accepted") -> dict[int, dict[str, Any]]:  
 
 @cache
 def _compiled(cls: type[msgspec.Struct]) -> tuple[compiled.Read, compiled.Write]:
-    if importlib.util.find_spec(NATIVE):
+    if is_native():
         made = vars(importlib.import_module(NATIVE))
         return made[f"read_{cls.__name__}"], made[f"write_{cls.__name__}"]
     classes = {name: each for name, each in vars(records).items() if isinstance(each, type)}
     return compiled.reader(schema_of(cls), classes), compiled.writer(schema_of(cls), classes)
+
+
+def is_native() -> bool:
+    """Whether this process runs the native form (``deploy/native.py``), so far as it is there."""
+    return importlib.util.find_spec(NATIVE) is not None
 
 
 def native_source() -> str:

@@ -22,7 +22,7 @@ import hashlib, json
 import domain.casework
 from bench.casework_log import Log
 from bench.split import TOPICS, as_record
-from schemas.codec import Codec
+from schemas.codec import Codec, is_native
 from streams.casework import CaseworkFold
 
 fold, digest, count = CaseworkFold(Codec(), TOPICS), hashlib.sha256(), 0
@@ -32,9 +32,31 @@ for offset, entry in enumerate(Log(4_000, 400, 1)):
         count += 1
     if offset % 100 == 0:
         digest.update(repr(fold.changes()).encode())
-print(json.dumps({"file": domain.casework.__file__, "digest": digest.hexdigest(), "outputs": count}))
+print(json.dumps({"file": domain.casework.__file__, "digest": digest.hexdigest(), "outputs": count,
+    "native": is_native()}))
 """
-TESTS = ("tests/domain", "tests/schemas", "tests/streams")
+#: The tests of what is compiled.
+TESTS = (
+    *(
+        "announced",
+        "business_time",
+        "calendars",
+        "casework",
+        "clocks",
+        "cycles",
+        "judged",
+        "policies",
+        "recheck",
+        "shelf",
+    ),
+    *("ticket", "codec", "compiled"),
+)
+FILES = sorted(
+    str(path.relative_to(ROOT))
+    for package in ("domain", "schemas", "streams")
+    for path in (ROOT / "tests" / package).glob("test_*.py")
+    if path.stem.removeprefix("test_").startswith(TESTS)
+)
 
 
 def environment(*before: Path) -> dict[str, str]:
@@ -70,12 +92,13 @@ def test_a_log_comes_out_the_same(form: Path) -> None:
     told: list[dict[str, Any]] = [json.loads(run(["-c", FOLDS_A_LOG], environment(*before))) for before in ([form], [])]
     assert [Path(each["file"]).is_relative_to(form) for each in told] == [True, False]
     assert told[0]["file"].endswith(".so")
+    assert [each["native"] for each in told] == [True, False]
     assert told[0]["outputs"] == told[1]["outputs"] > 4_000
     assert told[0]["digest"] == told[1]["digest"]
 
 
 def test_the_tests_of_rules_and_codec_pass_on_it(form: Path) -> None:
-    words = ["-m", "pytest", "--import-mode=append", "-o", "pythonpath=", "-p", "no:xdist", *TESTS]
+    words = ["-m", "pytest", "--import-mode=append", "-o", "pythonpath=", "-p", "no:xdist", *FILES]
     told = run([*words, "-m", "not kafka and not postgres"], environment(form) | {"HYPOTHESIS_PROFILE": "brief"})
     assert "100%" in told
 
