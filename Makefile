@@ -20,7 +20,7 @@ demo: ## The whole hub on this machine with a story played through it; Ctrl-C en
 
 test: ## All tests, against real Kafka, PostgreSQL and Alertmanager, on TESTERS=3 processes with servers of their own
 	@deploy/local/setup test
-	@$(BIN)/pytest -n $(TESTERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: ## Harm every process and server for MINUTES=5, then count what was lost or doubled (ARGS="--nodes 3 --seed 1 --log FILE")
 	@deploy/local/setup test

@@ -37,7 +37,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: of several processes none is left with one of them at the end."""
+    """Files with slow tests come first: of several processes none is left with one of them at the end.
+
+    ``make test`` tells pytest-xdist to leave it so; it would begin with the files that have most tests."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
