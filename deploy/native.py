@@ -53,11 +53,19 @@ _DONE = ".complete"
 
 
 def fingerprint(optimise: int) -> str:
-    """What a native form is made from, as a digest: the sources, this file, this Python."""
+    """What a native form is made from, as a digest: the sources, this file, this Python, the versions of the tools."""
     digest = hashlib.sha256(f"{sys.version} {optimise}\n".encode())
-    for path in sorted([Path(__file__), *(path for name in PACKAGES for path in _sources(ROOT / name))]):
+    for path in sorted(
+        [Path(__file__), ROOT / "requirements-dev.lock", *(path for name in PACKAGES for path in _sources(ROOT / name))]
+    ):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def is_current(folder: Path = HOME, optimise: int = 2) -> bool:
+    """Whether ``folder`` has the native form of the sources as they are now."""
+    done = folder / _DONE
+    return done.is_file() and done.read_text() == fingerprint(optimise)
 
 
 def _sources(package: Path) -> list[Path]:
@@ -69,9 +77,9 @@ def make(folder: Path = HOME, optimise: int = 2) -> Path:
 
     Raises ``SystemExit`` with what to do, when it can't be compiled.
     """
-    wanted = fingerprint(optimise)
-    if (folder / _DONE).is_file() and (folder / _DONE).read_text() == wanted:
+    if is_current(folder, optimise):
         return folder
+    wanted = fingerprint(optimise)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         made = Path(name) / "made"

@@ -73,7 +73,11 @@ def _present() -> str:
 
 
 def _no_native() -> str:
-    return "" if native.HOME.is_dir() else f"the native form {SET_UP}"
+    return (
+        ""
+        if native.is_current()
+        else "there is no native form of the sources as they are: run deploy/local/setup bench"
+    )
 
 
 def _no_quix() -> str:

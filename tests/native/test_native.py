@@ -83,6 +83,8 @@ def form() -> Path:
 def test_every_module_is_compiled_and_nothing_is_done_twice(form: Path) -> None:
     compiled = {str(path.relative_to(form)).partition(".")[0] for path in form.rglob("*.so")}
     assert compiled == {name.removesuffix(".py") for name in native.MODULES} | {f"{native.GROUP}__mypyc"}
+    assert native.is_current(form, optimise=0)
+    assert not native.is_current(form, optimise=1)
     made = (form / "domain").stat().st_mtime_ns
     assert native.make(form, optimise=0) == form
     assert (form / "domain").stat().st_mtime_ns == made

@@ -31,7 +31,7 @@ from schemas.records import Clock, TicketChanged, TimelineEntryAdded
 from tests.chaos.perfect import perfect
 from tests.verify.laid import lay_out, settings_of
 
-pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
 OTHER = "00000000-0000-4000-8000-000000000000"
 
 
